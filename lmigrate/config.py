@@ -1,0 +1,173 @@
+"""Settings: the only place that reads the environment.
+
+Each option can be set in the TOML file named by ``LMIGRATE_CONFIG`` (``[section] key``)
+or in the environment (``LMIGRATE_SECTION__KEY``); the environment wins.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from lmigrate.ids import is_host_name
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(_Section):
+    """Where the truth is kept."""
+
+    url: str = Field(
+        "sqlite:////var/lib/lmigrate/lmigrate.sqlite",
+        description="SQLAlchemy URL: sqlite:////path or postgresql+psycopg://user:password@host/name.",
+    )
+    busy_timeout_s: float = Field(30.0, gt=0, description="How long SQLite waits for another writer, in seconds.")
+    pool_size: int = Field(5, ge=1, description="Connections that a process keeps open (PostgreSQL).")
+    connect_timeout_s: int = Field(5, ge=1, description="How long a new PostgreSQL connection may take, in seconds.")
+
+
+class BrokerSettings(_Section):
+    """The Redis that carries Celery's messages."""
+
+    url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis://, rediss:// or redis+socket:// URL.")
+    key_prefix: str = Field("lm:", description="Prefix of every key in Redis.")
+
+
+class HostSettings(_Section):
+    """The hypervisor host that a host daemon stands on."""
+
+    name: str = Field(default_factory=socket.gethostname, description="Name of the host, as requests give it.")
+    libvirt_uri: str = Field("qemu:///system", description="URI of the local libvirtd.")
+    instances_path: Path = Field(Path("/var/lib/lmigrate/instances"), description="Directory with one directory per guest.")
+    state_dir: Path = Field(Path("/run/lmigrate"), description="Directory of the locks that are held while a guest moves.")
+    migration_address: str | None = Field(
+        None,
+        description="Name or address at which the other hosts' libvirtd reach this one; it must stand in the TLS certificate. The host's name when unset.",
+    )
+    pki_dir: Path = Field(Path("/etc/pki"), description="Directory with CA/cacert.pem and libvirt/{server,client}cert.pem.")
+    reserved_memory_mib: int = Field(512, ge=0, description="Memory that the scheduler leaves to the host itself, in MiB.")
+    reserved_disk_mib: int = Field(0, ge=0, description="Disk space in the instances path that no check counts as free, in MiB.")
+    heartbeat_interval_s: float = Field(10.0, gt=0, description="Seconds between two heartbeats (Nova: report_interval).")
+    inventory_interval_s: float = Field(60.0, gt=0, description="Seconds between two full comparisons of libvirt with the records.")
+    libvirt_deadline_s: float = Field(15.0, gt=0, description="How long a short libvirt call may take before the host counts as hung, in seconds.")
+    concurrent_steps: int = Field(8, ge=1, description="Short steps that run side by side.")
+    concurrent_migrations: int = Field(2, ge=1, description="Outgoing migrations that run side by side.")
+
+    @field_validator("name")
+    @classmethod
+    def _host_name(cls, value: str) -> str:
+        if not is_host_name(value):
+            raise ValueError("a host's name consists of letters, digits, '-' and '.', at most 63 characters")
+        return value
+
+    @property
+    def address(self) -> str:
+        """What the other hosts' libvirtd connect to."""
+        return self.migration_address or self.name
+
+
+class SchedulerSettings(_Section):
+    """Choice of the destination."""
+
+    ram_allocation_ratio: float = Field(1.0, gt=0, description="Guest memory allowed per host memory (Nova: ram_allocation_ratio).")
+    service_down_time_s: float = Field(60.0, gt=0, description="A host whose heartbeat is older than this is down, in seconds (Nova: service_down_time).")
+    max_attempts: int = Field(-1, ge=-1, description="Further hosts to try after a refused one; -1: until there is none left (Nova: migrate_max_retries).")
+
+
+class MigrationSettings(_Section):
+    """How guests are moved."""
+
+    tls: bool = Field(True, description="libvirt and QEMU speak TLS between hosts (qemu+tls, VIR_MIGRATE_TLS).")
+    bandwidth_mib_s: int = Field(0, ge=0, description="Limit of one migration in MiB/s; 0: libvirt's own (Nova: live_migration_bandwidth).")
+    max_downtime_ms: int = Field(500, ge=10, description="Longest pause at switchover that QEMU may plan with, in ms (Nova: live_migration_downtime).")
+    initial_downtime_ms: int = Field(50, ge=10, description="Pause permitted at the start, in ms; raised in steps to max_downtime_ms while the copy does not end.")
+    downtime_steps: int = Field(10, ge=3, description="Number of raises (Nova: live_migration_downtime_steps).")
+    downtime_delay_s: int = Field(75, ge=1, description="Seconds per GiB to copy between two raises (Nova: live_migration_downtime_delay).")
+    auto_converge: bool = Field(True, description="QEMU may slow the guest's vCPUs when memory is dirtied faster than it is sent.")
+    completion_timeout_s: int = Field(800, ge=0, description="Seconds per GiB after which timeout_action is taken; 0: never (Nova: live_migration_completion_timeout).")
+    timeout_action: str = Field("abort", pattern="^(abort|force_complete)$", description="abort, or force_complete: pause the guest so that the copy ends.")
+    progress_interval_s: float = Field(2.0, ge=0.1, description="Least seconds between two progress samples in SQL.")
+    poll_interval_s: float = Field(0.5, gt=0, description="Seconds between two looks at the running job.")
+    lease_s: float = Field(30.0, gt=0, description="A step whose lease is this old has lost its worker, in seconds.")
+    sync_precheck_timeout_s: float = Field(60.0, gt=0, description="How long API versions before 2.34 wait for the checks, in seconds.")
+
+
+class ApiSettings(_Section):
+    """The HTTP API."""
+
+    bind: str = Field("127.0.0.1:8774", description="Address and port to listen on.")
+    threads: int = Field(8, ge=1, description="Requests served side by side.")
+    max_body_bytes: int = Field(65536, ge=1024, description="Largest accepted request body.")
+
+
+class FlowerSettings(_Section):
+    """Flower, the page that shows Celery's tasks."""
+
+    bind: str = Field("127.0.0.1:5555", description="Address and port to listen on.")
+    basic_auth: SecretStr | None = Field(None, description="user:password; Flower does not start without.")
+
+
+class ConductorSettings(_Section):
+    """The conductor and its beat."""
+
+    concurrency: int = Field(8, ge=1, description="Tasks that run side by side.")
+    reconcile_interval_s: float = Field(5.0, gt=0, description="Seconds between two looks for migrations that stand still.")
+    resend_after_s: float = Field(10.0, gt=0, description="A step that nobody claimed for this long is sent again, in seconds.")
+
+
+class LogSettings(_Section):
+    """Log lines on standard error."""
+
+    format: str = Field("console", pattern="^(console|json)$", description="console or json.")
+    level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+
+
+class FaultSettings(_Section):
+    """Fail points, for tests and labs only."""
+
+    dir: Path | None = Field(None, description="Directory of fail point files; unset in production.")
+
+
+class Settings(BaseSettings):
+    """All settings of lmigrate; every process reads the same ones."""
+
+    model_config = SettingsConfigDict(env_prefix="LMIGRATE_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    broker: BrokerSettings = Field(default_factory=BrokerSettings)
+    host: HostSettings = Field(default_factory=HostSettings)
+    scheduler: SchedulerSettings = Field(default_factory=SchedulerSettings)
+    migration: MigrationSettings = Field(default_factory=MigrationSettings)
+    api: ApiSettings = Field(default_factory=ApiSettings)
+    flower: FlowerSettings = Field(default_factory=FlowerSettings)
+    conductor: ConductorSettings = Field(default_factory=ConductorSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+    faults: FaultSettings = Field(default_factory=FaultSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over the TOML file; no .env file, no secrets directory."""
+        del dotenv_settings, file_secret_settings
+        named = os.environ.get("LMIGRATE_CONFIG")
+        toml = (TomlConfigSettingsSource(settings_cls, Path(named)),) if named else ()
+        return (init_settings, env_settings, *toml)
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

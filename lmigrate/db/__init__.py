@@ -1,0 +1,1 @@
+"""The records: the only package that imports SQLAlchemy."""

@@ -1,0 +1,20 @@
+"""All models, so that importing this package fills the metadata."""
+
+from lmigrate.db.models.action import InstanceAction, InstanceActionEvent
+from lmigrate.db.models.host import Host, Reservation
+from lmigrate.db.models.instance import BlockDeviceMapping, DomainSighting, Instance
+from lmigrate.db.models.migration import Migration, MigrationStep, Observation, ProgressSample
+
+__all__ = [
+    "BlockDeviceMapping",
+    "DomainSighting",
+    "Host",
+    "Instance",
+    "InstanceAction",
+    "InstanceActionEvent",
+    "Migration",
+    "MigrationStep",
+    "Observation",
+    "ProgressSample",
+    "Reservation",
+]

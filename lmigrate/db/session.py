@@ -1,0 +1,84 @@
+"""Engines and transactions.
+
+Two ways in, and no third: ``reading()`` for looking and ``writing()`` for changing.
+On SQLite a writing transaction begins with BEGIN IMMEDIATE, so that it waits for
+other writers at its start, where waiting is harmless; a reader that turns into a
+writer half-way would get SQLITE_BUSY at once, whatever the busy timeout says
+(https://sqlite.org/lang_transaction.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from lmigrate.config import DatabaseSettings, settings
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A session for looking; nothing that it changes is kept."""
+    with Session(engine(), expire_on_commit=False) as session:
+        yield session
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """One transaction: committed at the end, rolled back if anything raises."""
+    with Session(engine(), expire_on_commit=False) as session:
+        session.connection(execution_options={"lmigrate_write": True})
+        yield session
+        session.commit()
+
+
+@cache
+def engine() -> Engine:
+    """The engine of this process."""
+    return make_engine(settings().database)
+
+
+def make_engine(options: DatabaseSettings) -> Engine:
+    """An engine for ``options.url`` with the behaviour that lmigrate counts on."""
+    if make_url(options.url).get_backend_name() == "sqlite":
+        return _sqlite_engine(options)
+    return create_engine(
+        options.url,
+        pool_size=options.pool_size,
+        max_overflow=2 * options.pool_size,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": options.connect_timeout_s},
+    )
+
+
+def _sqlite_engine(options: DatabaseSettings) -> Engine:
+    made = create_engine(options.url, connect_args={"timeout": options.busy_timeout_s})
+    event.listen(made, "connect", _sqlite_connected)
+    event.listen(made, "begin", _sqlite_begin)
+    return made
+
+
+def _sqlite_connected(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions by itself
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # In WAL mode NORMAL cannot corrupt; a power cut may lose the last commits, a crash of a process cannot.
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Any) -> None:
+    is_write = connection.get_execution_options().get("lmigrate_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+def ping() -> None:
+    """Raise SQLAlchemy's error if the database does not answer."""
+    with engine().connect() as connection:
+        connection.execute(text("SELECT 1"))

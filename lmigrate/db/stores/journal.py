@@ -1,0 +1,174 @@
+"""The step journal: claims by compare-and-set, intent before effect, facts after.
+
+A step may be claimed when it is READY, or when it is RUNNING and its lease ran out:
+then its worker is gone, and ``do`` is written so that doing it again is harmless.
+A lease never *permits* anything by itself: finishing is guarded by the owner, and the
+one effect that must not happen twice holds a lock on its host and asks libvirt first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy.orm import Session
+
+from lmigrate.clock import utcnow
+from lmigrate.db.models import Migration, MigrationStep
+from lmigrate.states import MAY_HAVE_EFFECTS, StepState
+
+
+@dataclass(frozen=True)
+class Claimant:
+    """Who wants to work on a step."""
+
+    owner: str  # unique for each claim
+    epoch: str | None  # of the host daemon; None on the conductor
+    lease_s: float
+
+    def lease_until(self) -> datetime:
+        """When this claim counts as abandoned unless it is renewed."""
+        return utcnow() + timedelta(seconds=self.lease_s)
+
+
+def plan_attempt(session: Session, migration: Migration, names: Sequence[str], hosts: dict[str, str | None]) -> None:
+    """Write the journal of a new attempt: the first step READY, the others PENDING."""
+    for position, name in enumerate(names):
+        state = StepState.READY if position == 0 else StepState.PENDING
+        session.add(
+            MigrationStep(
+                migration_id=migration.id,
+                attempt=migration.attempt,
+                position=position,
+                name=name,
+                host=hosts.get(name),
+                state=state,
+                ready_at=utcnow() if position == 0 else None,
+            ),
+        )
+
+
+def steps_of(session: Session, migration: Migration, attempt: int | None = None) -> list[MigrationStep]:
+    """The journal of one attempt (the present one unless said), in order."""
+    wanted = migration.attempt if attempt is None else attempt
+    query = select(MigrationStep).where(MigrationStep.migration_id == migration.id, MigrationStep.attempt == wanted)
+    return list(session.scalars(query.order_by(MigrationStep.position)))
+
+
+def find(session: Session, migration_id: int, attempt: int, name: str) -> MigrationStep | None:
+    """One row of the journal, as it is in the database now."""
+    query = select(MigrationStep).where(_is_step(migration_id, attempt, name)).execution_options(populate_existing=True)
+    return session.scalar(query)
+
+
+def claim(session: Session, migration_id: int, attempt: int, name: str, claimant: Claimant) -> bool:
+    """READY, or RUNNING with a lost lease → RUNNING.  False: somebody else has it, or it is not its turn."""
+    now = utcnow()
+    ready = and_(MigrationStep.state == StepState.READY, or_(MigrationStep.ready_at.is_(None), MigrationStep.ready_at <= now))
+    statement = (
+        update(MigrationStep)
+        .where(_is_step(migration_id, attempt, name), or_(ready, _lost(StepState.RUNNING, now)))
+        .values(state=StepState.RUNNING, owner=claimant.owner, epoch=claimant.epoch, tries=MigrationStep.tries + 1)
+        .values(lease_until=claimant.lease_until(), started_at=now, finished_at=None, error=None, error_code=None)
+    )
+    return _one(session, statement)
+
+
+def renew(session: Session, migration_id: int, attempt: int, name: str, claimant: Claimant) -> bool:
+    """Prolong the lease.  False: the claim was lost to another owner."""
+    statement = (
+        update(MigrationStep)
+        .where(_is_step(migration_id, attempt, name), MigrationStep.owner == claimant.owner)
+        .where(MigrationStep.state.in_([StepState.RUNNING, StepState.UNDOING]))
+        .values(lease_until=claimant.lease_until())
+    )
+    return _one(session, statement)
+
+
+def finish(session: Session, step: MigrationStep, facts: dict[str, Any]) -> bool:
+    """RUNNING → DONE with its facts, and the next step becomes READY.  False: the claim was lost."""
+    if not _guarded(session, step, StepState.RUNNING, state=StepState.DONE, facts=facts):
+        return False
+    make_ready(session, step.migration_id, step.attempt, step.position + 1)
+    return True
+
+
+def make_ready(session: Session, migration_id: int, attempt: int, position: int) -> None:
+    """PENDING → READY for the step at ``position``, if there is one."""
+    session.execute(
+        update(MigrationStep)
+        .where(MigrationStep.migration_id == migration_id, MigrationStep.attempt == attempt)
+        .where(MigrationStep.position == position, MigrationStep.state == StepState.PENDING)
+        .values(state=StepState.READY, ready_at=utcnow()),
+    )
+
+
+def fail(session: Session, step: MigrationStep, code: str, message: str) -> bool:
+    """RUNNING → FAILED.  False: the claim was lost, so the failure is nobody's business any more."""
+    return _guarded(session, step, StepState.RUNNING, state=StepState.FAILED, error_code=code, error=message)
+
+
+def retry_later(session: Session, step: MigrationStep, code: str, message: str, delay_s: float) -> bool:
+    """RUNNING → READY again after ``delay_s``: for steps that only go forward."""
+    ready_at = utcnow() + timedelta(seconds=delay_s)
+    return _guarded(session, step, StepState.RUNNING, state=StepState.READY, ready_at=ready_at, error_code=code, error=message)
+
+
+def keep_facts(session: Session, step: MigrationStep, facts: dict[str, Any]) -> bool:
+    """Record what a running step has made so far, for an undo after its death."""
+    return _guarded(session, step, StepState.RUNNING, finished=False, facts=facts)
+
+
+def claim_undo(session: Session, migration_id: int, attempt: int, name: str, claimant: Claimant) -> bool:
+    """DONE, FAILED or RUNNING-and-lost → UNDOING.  False: nothing to undo, or somebody is at it."""
+    now = utcnow()
+    ended = MigrationStep.state.in_([StepState.DONE, StepState.FAILED])
+    lost = or_(_lost(StepState.RUNNING, now), _lost(StepState.UNDOING, now))
+    statement = (
+        update(MigrationStep)
+        .where(_is_step(migration_id, attempt, name), or_(ended, lost))
+        .values(state=StepState.UNDOING, owner=claimant.owner, epoch=claimant.epoch, lease_until=claimant.lease_until())
+    )
+    return _one(session, statement)
+
+
+def finish_undo(session: Session, step: MigrationStep) -> bool:
+    """UNDOING → UNDONE."""
+    return _guarded(session, step, StepState.UNDOING, state=StepState.UNDONE)
+
+
+def release_undo(session: Session, step: MigrationStep, message: str) -> bool:
+    """Give a failed undo back, to be tried again: UNDOING with a lease that is over."""
+    return _guarded(session, step, StepState.UNDOING, finished=False, lease_until=utcnow(), error=message)
+
+
+def to_undo(steps: Sequence[MigrationStep]) -> list[MigrationStep]:
+    """The steps that may have left effects, in the order in which to undo them."""
+    return sorted((step for step in steps if step.state in MAY_HAVE_EFFECTS), key=lambda step: -step.position)
+
+
+def _is_step(migration_id: int, attempt: int, name: str) -> ColumnElement[bool]:
+    return and_(MigrationStep.migration_id == migration_id, MigrationStep.attempt == attempt, MigrationStep.name == name)
+
+
+def _lost(state: StepState, now: datetime) -> ColumnElement[bool]:
+    return and_(MigrationStep.state == state, MigrationStep.lease_until < now)
+
+
+def _guarded(session: Session, step: MigrationStep, expected: StepState, *, finished: bool = True, **values: Any) -> bool:
+    if finished:
+        values["finished_at"] = utcnow()
+    statement = (
+        update(MigrationStep)
+        .where(MigrationStep.id == step.id, MigrationStep.owner == step.owner, MigrationStep.state == expected)
+        .values(**values)
+    )
+    return _one(session, statement)
+
+
+def _one(session: Session, statement: Any) -> bool:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return bool(result.rowcount == 1)

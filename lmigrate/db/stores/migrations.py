@@ -1,0 +1,89 @@
+"""Migrations: created once, locked while they change, ended once."""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from lmigrate.clock import utcnow
+from lmigrate.db.models import Instance, Migration, Reservation
+from lmigrate.errors import MigrationNotFound
+from lmigrate.states import MIGRATABLE, MigrationStatus, Phase, TaskState
+
+
+def lock(session: Session, migration_id: int) -> Migration:
+    """The row, held against every other writer until the transaction ends.
+
+    Raises:
+        MigrationNotFound: there is no such row.
+    """
+    query = select(Migration).where(Migration.id == migration_id).with_for_update().execution_options(populate_existing=True)
+    found = session.scalar(query)
+    if found is None:
+        raise MigrationNotFound(migration=migration_id)
+    return found
+
+
+def get(session: Session, migration_id: int) -> Migration:
+    """The row as it is now.
+
+    Raises:
+        MigrationNotFound: there is no such row.
+    """
+    found = session.get(Migration, migration_id)
+    if found is None:
+        raise MigrationNotFound(migration=migration_id)
+    return found
+
+
+def claim_instance(session: Session, instance_uuid: str) -> bool:
+    """Idle and migratable → migrating.  Of two simultaneous requests exactly one gets True."""
+    statement = (
+        update(Instance)
+        .where(Instance.uuid == instance_uuid, Instance.task_state.is_(None), Instance.vm_state.in_(list(MIGRATABLE)))
+        .where(Instance.host.is_not(None), Instance.anomaly.is_(None))
+        .values(task_state=TaskState.MIGRATING, progress=0)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(session.execute(statement).rowcount == 1)  # type: ignore[attr-defined]
+
+
+def switch_over(session: Session, migration: Migration) -> bool:
+    """The guest was seen running on the destination: from here recovery only goes forward.
+
+    ``instance.host`` changes in the same transaction as the migration.  False: done before.
+    """
+    if migration.switched_over_at is not None:
+        return False
+    migration.switched_over_at = utcnow()
+    migration.status = MigrationStatus.POST_MIGRATING
+    migration.phase = Phase.FORWARD
+    migration.error = migration.error_code = migration.fault = None
+    session.execute(update(Instance).where(Instance.uuid == migration.instance_uuid).values(host=migration.dest_host))
+    return True
+
+
+def end(session: Session, migration: Migration, status: MigrationStatus) -> None:
+    """Terminal: the instance is idle again and nothing is reserved."""
+    migration.status = status
+    migration.phase = Phase.ENDED
+    migration.ended_at = utcnow()
+    release_instance(session, migration.instance_uuid)
+    session.execute(Reservation.__table__.delete().where(Reservation.migration_id == migration.id))  # type: ignore[attr-defined]
+
+
+def hold(migration: Migration, reason: str) -> None:
+    """A human is needed: nothing is touched any more, and the instance stays taken."""
+    migration.status = MigrationStatus.ERROR
+    migration.phase = Phase.HELD
+    migration.error_code = "NeedsOperator"
+    migration.error = reason
+
+
+def release_instance(session: Session, instance_uuid: str) -> None:
+    """migrating → idle."""
+    session.execute(
+        update(Instance)
+        .where(Instance.uuid == instance_uuid, Instance.task_state == TaskState.MIGRATING)
+        .values(task_state=None, progress=0),
+    )

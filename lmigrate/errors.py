@@ -1,0 +1,194 @@
+"""Every error that lmigrate raises on purpose.
+
+    LmigrateError
+    ├── RequestError        the request is at fault: another host cannot help
+    │   ├── InvalidInput, UnknownHost, InstanceNotFound, MigrationNotFound
+    │   ├── InstanceInvalidState, AbortTooLate, MigrationAborted, NoValidHost
+    │   └── InvalidLocalStorage, InvalidSharedStorage, NotMigratable
+    ├── HostError           one host is at fault: the conductor may try the next
+    │   ├── MigrationPreCheckError, ComputeServiceUnavailable, UnableToMigrateToSelf
+    │   ├── InvalidHypervisorType, DestinationHypervisorTooOld, InvalidCPUInfo
+    │   └── DestinationDiskExists, DestinationDomainExists, DestinationDiskTooSmall,
+    │       InsufficientMemory
+    ├── HypervisorError     libvirt said no, or did not answer
+    │   └── HypervisorUnavailable, HypervisorTimeout, DomainNotFound
+    └── our own parts       BrokerUnavailable, StepFailed, MigrationFailed,
+                            OutcomeUnknown, InjectedFault
+
+The docstring of a class is its message; ``{name}`` fields are filled from the
+keyword arguments given to the constructor.  ``code`` is stable and safe to match
+on; ``fault`` decides whether another destination is worth trying.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Fault(StrEnum):
+    """Whose fault an error is: it decides what the conductor does next."""
+
+    REQUEST = "request"  # permanent: end the migration with this message
+    HOST = "host"  # this destination cannot take it: try the next one
+    SYSTEM = "system"  # unexpected: undo, then end the migration
+
+
+class LmigrateError(Exception):
+    """lmigrate failed."""
+
+    fault: ClassVar[Fault] = Fault.SYSTEM
+
+    def __init__(self, message: str | None = None, **fields: object) -> None:
+        self.fields = fields
+        template = message or (type(self).__doc__ or "").strip()
+        super().__init__(template.format(**fields) if fields and not message else template)
+
+    @property
+    def code(self) -> str:
+        """The stable name of this kind of error, as stored and shown."""
+        return type(self).__name__
+
+
+class RequestError(LmigrateError):
+    """The request cannot be carried out."""
+
+    fault = Fault.REQUEST
+
+
+class HostError(LmigrateError):
+    """The host cannot take part in this migration."""
+
+    fault = Fault.HOST
+
+
+class HypervisorError(LmigrateError):
+    """libvirt on {host} refused: {reason}"""
+
+    fault = Fault.HOST
+
+
+class InvalidInput(RequestError):
+    """Invalid value for {field}: {value!r}. {remedy}"""
+
+
+class UnknownHost(RequestError):
+    """Compute host {host} could not be found. `lmigrate host list` shows the hosts that have registered."""
+
+
+class InstanceNotFound(RequestError):
+    """Instance {instance} could not be found."""
+
+
+class MigrationNotFound(RequestError):
+    """Migration {migration} could not be found."""
+
+
+class InstanceInvalidState(RequestError):
+    """Cannot '{action}' instance {instance} while it is in {attribute} {state}"""
+
+
+class AbortTooLate(RequestError):
+    """Migration {migration} is {status}: it can no longer be aborted. {remedy}"""
+
+
+class InvalidLocalStorage(RequestError):
+    """{path} is not on local storage: {reason}"""
+
+
+class InvalidSharedStorage(RequestError):
+    """{path} is not on shared storage: {reason}"""
+
+
+class NotMigratable(RequestError):
+    """Instance {instance} cannot be live migrated: {reasons}"""
+
+
+class MigrationAborted(RequestError):
+    """The migration was aborted on request."""
+
+
+class NoValidHost(RequestError):
+    """No valid host was found. {reason}"""
+
+
+class MigrationPreCheckError(HostError):
+    """Migration pre-check error: {reason}"""
+
+
+class ComputeServiceUnavailable(HostError):
+    """Compute service of {host} is unavailable at this time: {reason}"""
+
+
+class UnableToMigrateToSelf(HostError):
+    """Unable to migrate instance ({instance}) to current host ({host})."""
+
+
+class InvalidHypervisorType(HostError):
+    """The hypervisor of {host} is of type {actual}, the source's is {expected}."""
+
+
+class DestinationHypervisorTooOld(HostError):
+    """The instance requires a newer hypervisor version than {host} provides ({actual} < {expected})."""
+
+
+class InvalidCPUInfo(HostError):
+    """Unacceptable CPU info: the guest's CPU cannot run on {host}: {reason}"""
+
+
+class DestinationDiskExists(HostError):
+    """The supplied disk path ({path}) already exists on {host}; it is expected not to exist. Move it away if it is a leftover."""
+
+
+class DestinationDomainExists(HostError):
+    """A domain {name} with UUID {uuid} already exists on {host} ({state}). lmigrate did not make it and will not touch it."""
+
+
+class DestinationDiskTooSmall(HostError):
+    """Unable to migrate {instance}: Disk of instance is too large(available on destination host:{available} < need:{need})"""
+
+
+class InsufficientMemory(HostError):
+    """Unable to migrate {instance} to {host}: Lack of memory(host:{available} <= instance:{needed})"""
+
+
+class HypervisorUnavailable(HypervisorError):
+    """Connection to the hypervisor is broken on host {host}: {reason}"""
+
+
+class HypervisorTimeout(HypervisorError):
+    """libvirt on {host} did not answer {call} within {deadline_s} s."""
+
+
+class DomainNotFound(HypervisorError):
+    """Domain {uuid} is not on {host}."""
+
+
+class BrokerUnavailable(LmigrateError):
+    """The message broker does not answer: {reason}"""
+
+
+class StepFailed(LmigrateError):
+    """Step {step} of migration {migration} failed: {reason}"""
+
+
+class MigrationFailed(LmigrateError):
+    """Live migration operation has failed: {reason}"""
+
+
+class OutcomeUnknown(LmigrateError):
+    """What became of the guest is not known: {reason}"""
+
+
+class InjectedFault(LmigrateError):
+    """Injected by a fail point: {point}"""
+
+    fault = Fault.SYSTEM
+
+
+class InjectedHostFault(HostError):
+    """Injected by a fail point, as a fault of the host: {point}"""
+
+
+class InjectedRequestFault(RequestError):
+    """Injected by a fail point, as a fault of the request: {point}"""

@@ -1,0 +1,110 @@
+"""The words for where things stand, and which may follow which.  Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class MigrationStatus(StrEnum):
+    """Nova's statuses of a live migration, with one list of what is in progress."""
+
+    ACCEPTED = "accepted"  # recorded; the destination is being chosen and checked
+    QUEUED = "queued"  # checks passed; waiting for a place to run
+    PREPARING = "preparing"  # pre_live_migration runs on the destination
+    RUNNING = "running"  # memory (and disks) are being copied
+    RUNNING_POST_COPY = "running (post-copy)"  # the guest runs on the destination, memory follows
+    POST_MIGRATING = "post-migrating"  # the guest is proven on the destination; tidying up
+    COMPLETED = "completed"  # terminal, clean
+    FAILED = "failed"  # terminal, clean: the guest runs on the source, nothing is left behind
+    CANCELLED = "cancelled"  # terminal, clean: as failed, on request
+    ERROR = "error"  # held: a human is needed, the reason says why
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the migration has ended and nothing will touch it again."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({MigrationStatus.COMPLETED, MigrationStatus.FAILED, MigrationStatus.CANCELLED})
+IN_PROGRESS = frozenset(MigrationStatus) - TERMINAL - {MigrationStatus.ERROR}
+#: before switchover: an abort can still be honoured
+ABORTABLE = frozenset(
+    {MigrationStatus.ACCEPTED, MigrationStatus.QUEUED, MigrationStatus.PREPARING, MigrationStatus.RUNNING},
+)
+
+
+class StepState(StrEnum):
+    """Where one step of one attempt stands in the journal."""
+
+    PENDING = "pending"  # an earlier step has not finished
+    READY = "ready"  # may be claimed
+    RUNNING = "running"  # claimed: its effects may exist, in part or whole
+    DONE = "done"  # all effects exist; facts are recorded
+    FAILED = "failed"  # raised: its effects may exist, in part
+    UNDOING = "undoing"  # claimed for undo
+    UNDONE = "undone"  # none of its effects exist
+
+
+#: states in which a step may have left effects in the world
+MAY_HAVE_EFFECTS = frozenset({StepState.RUNNING, StepState.DONE, StepState.FAILED, StepState.UNDOING})
+
+
+class Phase(StrEnum):
+    """Which way a migration is being driven."""
+
+    FORWARD = "forward"  # steps run in order
+    ROLLING_BACK = "rolling-back"  # undo runs in reverse order
+    HELD = "held"  # nothing runs until a human decides
+    ENDED = "ended"
+
+
+class VmState(StrEnum):
+    """Nova's vm_state, as far as a running guest needs it."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    SUSPENDED = "suspended"
+    ERROR = "error"
+    UNKNOWN = "unknown"  # on no host, or on more than one: `anomaly` says which
+
+
+#: vm_states in which a guest can be live migrated
+MIGRATABLE = frozenset({VmState.ACTIVE, VmState.PAUSED})
+
+
+class TaskState(StrEnum):
+    """What is being done to an instance; None when idle."""
+
+    MIGRATING = "migrating"
+
+
+class PowerState(StrEnum):
+    """libvirt's virDomainState, by name."""
+
+    NOSTATE = "nostate"
+    RUNNING = "running"
+    BLOCKED = "blocked"
+    PAUSED = "paused"
+    SHUTDOWN = "shutdown"
+    SHUTOFF = "shutoff"
+    CRASHED = "crashed"
+    PMSUSPENDED = "pmsuspended"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a QEMU process exists for the domain."""
+        return self not in {PowerState.SHUTOFF, PowerState.NOSTATE}
+
+
+def vm_state_of(power: PowerState) -> VmState:
+    """The vm_state that a domain seen in ``power`` amounts to."""
+    return {
+        PowerState.RUNNING: VmState.ACTIVE,
+        PowerState.BLOCKED: VmState.ACTIVE,
+        PowerState.SHUTDOWN: VmState.ACTIVE,
+        PowerState.PAUSED: VmState.PAUSED,
+        PowerState.PMSUSPENDED: VmState.SUSPENDED,
+        PowerState.SHUTOFF: VmState.STOPPED,
+        PowerState.CRASHED: VmState.ERROR,
+    }.get(power, VmState.UNKNOWN)

@@ -1,0 +1,1 @@
+"""The hypervisor: the only package that imports libvirt."""

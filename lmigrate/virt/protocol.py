@@ -1,0 +1,66 @@
+"""What lmigrate asks of a hypervisor.  The real one is libvirt; the fake one passes the same conformance tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from lmigrate.virt.types import DomainInfo, HostFacts, JobStats, MigrateSpec
+
+
+class Hypervisor(Protocol):
+    """One host's libvirtd.  Every call raises HypervisorTimeout when it does not answer in time."""
+
+    def ping(self) -> None:
+        """A cheap call that needs libvirtd to be alive.  Raises HypervisorUnavailable or HypervisorTimeout."""
+
+    def facts(self) -> HostFacts:
+        """What this host is and can do."""
+
+    def domains(self) -> list[DomainInfo]:
+        """Every domain, running or only defined."""
+
+    def domain(self, uuid: str) -> DomainInfo | None:
+        """One domain, or None if it is not here."""
+
+    def domain_xml(self, uuid: str, *, is_inactive: bool = False) -> str:
+        """Migratable XML of the running domain, or of its persistent definition.  Raises DomainNotFound."""
+
+    def compare_cpu(self, cpu_xml: str, virt_type: str) -> str | None:
+        """None if this host can run that CPU (or libvirt cannot tell), else why not."""
+
+    def migrate(self, spec: MigrateSpec) -> None:
+        """Move a running domain; returns or raises when libvirt does.  Neither is proof of anything: ask both sides."""
+
+    def job(self, uuid: str) -> JobStats:
+        """The running job of a domain; type NONE if there is none (or no domain)."""
+
+    def completed_job(self, uuid: str) -> JobStats | None:
+        """Statistics of the last completed migration of this domain, if libvirt kept them."""
+
+    def abort_job(self, uuid: str) -> None:
+        """Cancel the running job; no job is fine."""
+
+    def set_max_downtime_ms(self, uuid: str, downtime_ms: int) -> None:
+        """Longest pause that QEMU may plan the switchover with."""
+
+    def pause(self, uuid: str) -> None:
+        """Stop the vCPUs."""
+
+    def resume(self, uuid: str) -> None:
+        """Let the vCPUs run."""
+
+    def define(self, xml: str) -> None:
+        """Make a domain persistent."""
+
+    def undefine(self, uuid: str) -> None:
+        """Remove the persistent definition; absent is fine.  A running domain stays, transient."""
+
+    def destroy(self, uuid: str) -> None:
+        """End the QEMU process; absent or not running is fine."""
+
+    def listen(self, changed: Callable[[str], None]) -> None:
+        """Call ``changed(uuid)`` from the event thread whenever a domain's life, disks or definition change."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
