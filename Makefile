@@ -44,3 +44,71 @@ lock: ## Resolve requirements/*.in again into hashed locks
 	    --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
 	    --custom-compile-command 'make lock' -o requirements/$$lock.txt requirements/$$lock.in; \
 	done
+
+# -- checks ---------------------------------------------------------------------------------------
+
+.PHONY: fmt
+fmt: venv ## Format the code and apply ruff's safe fixes
+	$(BIN)/ruff check --quiet --fix-only .
+	$(BIN)/ruff format --quiet .
+
+.PHONY: lint
+lint: venv ## Lint, and hold the import contracts of pyproject.toml
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check . || { echo 'not formatted: run make fmt' >&2; exit 1; }
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: type
+type: venv ## Check types
+	$(BIN)/mypy
+
+# -- tests ----------------------------------------------------------------------------------------
+
+# In CI a test that would be skipped fails.
+PYTEST := $(BIN)/pytest $(if $(CI),--require-lab)
+
+.PHONY: test
+test: setup lint type ## Install what is missing, then lint, types and every test on SQLite and on PostgreSQL
+	$(PYTEST) --db sqlite
+	$(PYTEST) --db postgresql
+
+.PHONY: test-fast
+test-fast: venv ## The tests that need no lab, on SQLite
+	$(PYTEST) --db sqlite -m 'not lab'
+
+.PHONY: test-lab
+test-lab: setup ## The tests on real hosts, on SQLite
+	$(PYTEST) --db sqlite -m lab
+
+.PHONY: bench
+bench: setup ## Measure what lmigrate adds to a bare libvirt migration
+	$(BIN)/python -m benchmarks
+
+# -- the lab --------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: setup ## Bring up two hosts, live-migrate a running guest between them, and show it
+	contrib/demo
+
+.PHONY: lab-up
+lab-up: setup ## Bring up the lab: two hosts, Redis, the daemons
+	$(BIN)/lmigrate lab up
+
+.PHONY: lab-down
+lab-down: venv ## Remove the lab and everything in it
+	$(BIN)/lmigrate lab down
+
+.PHONY: run
+run: venv ## Start every process of the Procfile on this machine
+	$(BIN)/honcho start
+
+# -- housekeeping ---------------------------------------------------------------------------------
+
+.PHONY: docs
+docs: venv ## Write docs/settings.md from the settings themselves
+	$(BIN)/python docs/settings.py
+
+.PHONY: clean
+clean: ## Remove everything that make made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
