@@ -100,7 +100,7 @@ lab-down: venv ## Remove the lab and everything in it
 
 .PHONY: run
 run: venv ## Start every process of the Procfile on this machine
-	$(BIN)/honcho start
+	PATH="$(abspath $(BIN)):$$PATH" bash -c 'lmigrate db upgrade && exec honcho start'
 
 # -- housekeeping ---------------------------------------------------------------------------------
 
