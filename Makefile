@@ -40,7 +40,7 @@ $(VENV)/.stamp: pyproject.toml setup.py $(LOCKS:%=requirements/%.txt)
 lock: ## Resolve requirements/*.in again into hashed locks
 	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
 	for lock in $(LOCKS); do \
-	  uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --upgrade \
+	  uv pip compile --quiet --generate-hashes --no-annotate --upgrade \
 	    --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
 	    --custom-compile-command 'make lock' -o requirements/$$lock.txt requirements/$$lock.in; \
 	done
