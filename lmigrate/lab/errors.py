@@ -1,0 +1,41 @@
+"""What can go wrong with a lab."""
+
+from __future__ import annotations
+
+from lmigrate.errors import LmigrateError
+
+
+class LabError(LmigrateError):
+    """The lab failed."""
+
+
+class NotRoot(LabError):
+    """The lab needs root: it makes namespaces, mounts and links. Run it as root (sudo)."""
+
+
+class MissingProgram(LabError):
+    """{program} is not installed. Install Debian's {package} (apt-get install {package}), or run `make deps`."""
+
+
+class NoSuchLab(LabError):
+    """There is no lab {lab_id} in {root}. `lmigrate lab up --id {lab_id}` makes it."""
+
+
+class NoSuchHost(LabError):
+    """Lab {lab_id} has no host {host}; it has {hosts}."""
+
+
+class NoSuchDaemon(LabError):
+    """{node} of the lab runs no daemon {daemon}; it knows {known}."""
+
+
+class NodeDown(LabError):
+    """{node} of lab {lab_id} is not running. `lmigrate lab up --id {lab_id}` starts what is missing."""
+
+
+class OptionsDiffer(LabError):
+    """Lab {lab_id} stands with other options ({difference}). `lmigrate lab down --id {lab_id}` first, or give another --id."""
+
+
+class StartFailed(LabError):
+    """{what} did not come up within {deadline_s:g} s.{log}"""

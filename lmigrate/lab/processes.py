@@ -1,0 +1,121 @@
+"""Processes of the machine: found by what they are, never by a name pattern, and signalled without a race.
+
+A node's first process is recognised by its exact arguments (module and configuration file), which
+holds after a crash of whoever started it: there is no pid file to be stale or missing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from lmigrate import clock
+from lmigrate.lab.errors import LabError
+
+INIT_MODULE = "lmigrate.lab.init"
+_PROC = Path("/proc")
+
+
+def all_pids() -> Iterator[int]:
+    """Every process id that this process can see."""
+    for entry in os.listdir(_PROC):
+        if entry.isdecimal():
+            yield int(entry)
+
+
+def argv_of(pid: int) -> list[str]:
+    """The arguments of a process; empty for kernel threads, zombies and the vanished."""
+    try:
+        return (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def nested_pids(pid: int) -> list[int]:
+    """The ids of a process from our pid namespace down to its own; empty when it has vanished."""
+    try:
+        status = (_PROC / str(pid) / "status").read_text()
+    except OSError:
+        return []
+    return next(([int(word) for word in line.split()[1:]] for line in status.splitlines() if line.startswith("NSpid:")), [])
+
+
+def namespace_of(pid: int, kind: str) -> str:
+    """The identity of one of a process' namespaces; empty when it has vanished."""
+    try:
+        return os.readlink(_PROC / str(pid) / "ns" / kind)
+    except OSError:
+        return ""
+
+
+def of_node(config: Path) -> list[int]:
+    """The first process of the node that ``config`` configures, and its starter, as far as they live."""
+    return [pid for pid in all_pids() if _is_of_node(pid, config)]
+
+
+def first_of_node(config: Path) -> int | None:
+    """The node's PID 1, as numbered here; None when the node is down."""
+    return next((pid for pid in of_node(config) if _is_first(pid)), None)
+
+
+def of_labs(root: Path) -> dict[int, Path]:
+    """The processes of all nodes of all labs under ``root``, with the configuration of each."""
+    found = {}
+    for pid in all_pids():
+        argv = argv_of(pid)
+        if INIT_MODULE in argv and Path(argv[-1]).is_relative_to(root):
+            found[pid] = Path(argv[-1])
+    return found
+
+
+def in_namespace_of(first: int) -> list[int]:
+    """All processes in the pid namespace of ``first``, as numbered here."""
+    wanted = namespace_of(first, "pid")
+    return [pid for pid in all_pids() if wanted and namespace_of(pid, "pid") == wanted]
+
+
+def outer_pid(first: int, inner: int) -> int | None:
+    """What the process that the node of ``first`` calls ``inner`` is called here."""
+    return next((pid for pid in in_namespace_of(first) if nested_pids(pid)[-1:] == [inner]), None)
+
+
+def kill_all_of_node(config: Path, *, deadline_s: float = 20.0) -> None:
+    """SIGKILL the node's first process and its starter, and wait until the kernel has ended everything inside.
+
+    Raises:
+        LabError: something still lives after ``deadline_s`` seconds.
+    """
+    until = clock.monotonic_s() + deadline_s
+    while pids := of_node(config):
+        for pid in pids:
+            _kill(pid, config, max(0.0, until - clock.monotonic_s()))
+
+
+def _kill(pid: int, config: Path, timeout_s: float) -> None:
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if not _is_of_node(pid, config):  # the number went to somebody else before we held it
+            return
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        if not select.select([handle], [], [], timeout_s)[0]:
+            raise LabError(f"process {pid} does not end")
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(handle)
+
+
+def _is_of_node(pid: int, config: Path) -> bool:
+    argv = argv_of(pid)
+    return argv[-1:] == [str(config)] and INIT_MODULE in argv
+
+
+def _is_first(pid: int) -> bool:
+    inside = nested_pids(pid)
+    return len(inside) > 1 and inside[-1] == 1
