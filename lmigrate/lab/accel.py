@@ -33,6 +33,7 @@ class Accelerator:
 
     @property
     def is_kvm(self) -> bool:
+        """Whether guests run on KVM."""
         return self.name == "kvm"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from subprocess import PIPE, STDOUT
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,9 @@ def remember(paths: LabPaths, options: LabOptions) -> LabState:
         return state
     if difference := state.options.difference(options):
         raise OptionsDiffer(lab_id=options.lab_id, difference=difference)
+    if options.daemons and not state.options.daemons:
+        state = replace(state, options=options)
+        state.save(paths)
     return state
 
 
@@ -55,6 +59,7 @@ def bring_up(lab: Lab, say: Callable[[str], None], *, daemons: bool) -> None:
     _make_directories(lab)
     _start_centre(lab)
     say(f"redis{' and postgresql' if lab.options.database == 'postgresql' else ''} at {lab.state.addresses[CTL]}")
+    lab.front.start(mounts=host_files.front_mounts(), own_network=False)
     for host in lab.hosts.values():
         _start_node(lab, host)
     _wait_for_libvirt(lab, list(lab.hosts.values()))

@@ -30,9 +30,11 @@ class KeyPair:
     key: ec.EllipticCurvePrivateKey
 
     def certificate_pem(self) -> bytes:
+        """The certificate, for files that anybody may read."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def key_pem(self) -> bytes:
+        """The key, unencrypted, for :func:`write_private`."""
         return self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
@@ -90,8 +92,8 @@ def install(pki: Path, authority: CertificateAuthority, name: str, address: str)
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may ever read."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
+    path.unlink(missing_ok=True)  # whoever has an older one open may have been allowed to
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
 
 

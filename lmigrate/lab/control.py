@@ -29,6 +29,7 @@ class DaemonState:
 
     @property
     def alive(self) -> bool:
+        """Whether it runs."""
         return self.status is None
 
     @property

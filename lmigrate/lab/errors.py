@@ -1,5 +1,7 @@
 """What can go wrong with a lab."""
 
+# ruff: noqa: N818 - a name says what happened, as in lmigrate.errors
+
 from __future__ import annotations
 
 from lmigrate.errors import LmigrateError
@@ -39,3 +41,7 @@ class OptionsDiffer(LabError):
 
 class StartFailed(LabError):
     """{what} did not come up within {deadline_s:g} s.{log}"""
+
+
+class LibvirtSilent(LabError):
+    """libvirtd on {host} does not answer: {reason}"""

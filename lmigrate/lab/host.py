@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import CalledProcessError, CompletedProcess, TimeoutExpired
 
+from lmigrate.lab.errors import LibvirtSilent
 from lmigrate.lab.node import Node
 from lmigrate.lab.paths import INSTANCES_PATH, LabPaths
+
+_LIST_TIMEOUT_S = 15.0
 
 
 class Host(Node):
@@ -36,10 +39,15 @@ class Host(Node):
         return self.run(["virsh", "--quiet", "--connect", "qemu:///system", *arguments], check=check, timeout_s=timeout_s)
 
     def domains(self) -> dict[str, str]:
-        """State by name of every domain; empty when libvirtd does not answer.
+        """State by name of every domain.
 
-        ``virsh list`` separates columns by blanks, and states may have blanks themselves.
+        Raises:
+            LibvirtSilent: libvirtd does not answer, or not in time.
         """
-        listed = self.virsh("list", "--all", check=False, timeout_s=15.0)
-        rows = (line.split(maxsplit=2) for line in listed.stdout.splitlines() if line.strip())
+        try:
+            listed = self.virsh("list", "--all", timeout_s=_LIST_TIMEOUT_S).stdout
+        except (CalledProcessError, TimeoutExpired) as error:
+            raise LibvirtSilent(host=self.name, reason=str(error.stderr or error).strip()) from error
+        # columns are separated by blanks, and a state may have blanks itself ("shut off")
+        rows = (line.split(maxsplit=2) for line in listed.splitlines() if line.strip())
         return {name: state.strip() for _, name, state in rows}

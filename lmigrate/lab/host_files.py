@@ -73,6 +73,11 @@ def host_mounts(paths: LabPaths, host: str, *, instances: str, kvm: bool) -> lis
     return specs
 
 
+def front_mounts() -> list[dict[str, str]]:
+    """Mounts of the node that shares the machine's network and files: its own processes are all that differs."""
+    return [{"kind": "proc", "target": "/proc"}]
+
+
 def write_etc(paths: LabPaths, node: str, addresses: Mapping[str, str]) -> None:
     """Name resolution of a node: every name of the lab is in /etc/hosts, and no other is looked for."""
     etc = paths.node(node) / "etc"

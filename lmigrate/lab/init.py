@@ -82,7 +82,7 @@ class Init:
                 answer = self._handle(json.loads(_receive(connection)))
                 connection.sendall(json.dumps(answer).encode())
             except (OSError, ValueError) as error:
-                print(f"request failed: {error}", flush=True)
+                sys.stderr.write(f"request failed: {error}\n")
 
     def _handle(self, request: dict[str, Any]) -> dict[str, Any]:
         self._reap()

@@ -48,7 +48,7 @@ def bind(source: str, target: str) -> None:
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    """mount(2).
+    """Call mount(2).
 
     Raises:
         OSError: the kernel refused; names the target.

@@ -73,7 +73,9 @@ class Network:
             if rate is None:
                 self._enter(pid, ["tc", "qdisc", "delete", "dev", device, "root"], check=False)
             else:
-                self._enter(pid, ["tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", rate, "burst", "64kb", "latency", "400ms"])
+                self._enter(
+                    pid, ["tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", rate, "burst", "64kb", "latency", "400ms"]
+                )
 
     def _has(self, pid: int, device: str) -> bool:
         return any(link["ifname"] == device for link in json.loads(self._ip(pid, "-json", "link", "show") or "[]"))

@@ -63,8 +63,8 @@ class Node:
         if self.is_up:
             return
         processes.kill_all_of_node(self._config)
-        self._write_config(mounts, own_network)
-        self._spawn(own_network)
+        self._write_config(mounts, own_network=own_network)
+        self._spawn(own_network=own_network)
         wait_for(f"node {self.name}", lambda: self.is_up, deadline_s=_START_DEADLINE_S, log=self._init_log)
 
     def crash(self) -> None:
@@ -75,7 +75,7 @@ class Node:
     def _init_log(self) -> Path:
         return self._paths.log(self.name, "init")
 
-    def _write_config(self, mounts: Sequence[Mapping[str, str]], own_network: bool) -> None:
+    def _write_config(self, mounts: Sequence[Mapping[str, str]], *, own_network: bool) -> None:
         config: dict[str, Any] = {
             "hostname": self.name if own_network else None,
             "control": str(self._paths.control_socket(self.name)),
@@ -85,7 +85,7 @@ class Node:
         self._config.parent.mkdir(parents=True, exist_ok=True)
         self._config.write_text(json.dumps(config, indent=1))
 
-    def _spawn(self, own_network: bool) -> None:
+    def _spawn(self, *, own_network: bool) -> None:
         """Start the first process so that it outlives us and no zombie of it is ours to reap."""
         namespaces = ["--pid", "--mount", "--propagation", "private", *(["--uts", "--net"] if own_network else [])]
         init = [sys.executable, "-m", processes.INIT_MODULE, str(self._config)]

@@ -54,7 +54,9 @@ class LabOptions:
             raise LabError("two hosts of a lab cannot have the same name: {names}", names=", ".join(self.hosts))
         for name in self.hosts:
             if not _HOST_NAME.fullmatch(name) or name in _RESERVED_NAMES:
-                raise LabError(f"{name!r} cannot be the name of a host: lower-case letters, digits and '-', not {', '.join(sorted(_RESERVED_NAMES))}")
+                raise LabError(
+                    f"{name!r} cannot be the name of a host: lower-case letters, digits and '-', not {', '.join(sorted(_RESERVED_NAMES))}"
+                )
         for option, allowed in _CHOICES.items():
             if getattr(self, option) not in allowed:
                 raise LabError(f"{option} is one of {', '.join(allowed)}, not {getattr(self, option)!r}")
@@ -70,7 +72,8 @@ class LabOptions:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_json`."""
         known = {item.name for item in fields(cls)}
-        return cls(**{key: tuple(value) if key == "hosts" else value for key, value in data.items() if key in known})
+        given: dict[str, Any] = {key: tuple(value) if key == "hosts" else value for key, value in data.items() if key in known}
+        return cls(**given)
 
     def difference(self, other: LabOptions) -> str:
         """The options in which ``other`` differs, for a message; empty when it is the same lab."""

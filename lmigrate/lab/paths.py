@@ -38,34 +38,42 @@ class LabPaths:
 
     @property
     def state(self) -> Path:
+        """Options, ports and passwords; readable by root only."""
         return self.top / "state.json"
 
     @property
     def certificates(self) -> Path:
+        """The lab's certificate authority."""
         return self.top / "ca"
 
     @property
     def faults(self) -> Path:
+        """Fail points of all daemons."""
         return self.top / "faults"
 
     @property
     def logs(self) -> Path:
+        """One file per node and daemon."""
         return self.top / "log"
 
     @property
     def redis(self) -> Path:
+        """Redis' configuration, socket and data."""
         return self.top / "redis"
 
     @property
     def redis_socket(self) -> Path:
+        """Redis, for what runs on the machine."""
         return self.redis / "redis.sock"
 
     @property
     def postgresql(self) -> Path:
+        """PostgreSQL's data and sockets."""
         return self.top / "postgresql"
 
     @property
     def sqlite(self) -> Path:
+        """The database, unless it is PostgreSQL."""
         return self.top / "database" / "lmigrate.sqlite"
 
     def node(self, name: str) -> Path:
@@ -73,12 +81,15 @@ class LabPaths:
         return self.top / "nodes" / name
 
     def init_config(self, name: str) -> Path:
+        """What the node's first process is to do; its processes are recognised by this path."""
         return self.node(name) / "init.json"
 
     def control_socket(self, name: str) -> Path:
+        """Where the node's first process takes requests."""
         return self.node(name) / "control.sock"
 
     def log(self, name: str, daemon: str) -> Path:
+        """What a daemon has written to its standard output and error."""
         return self.logs / f"{name}-{daemon}.log"
 
     def instances(self, host: str, kind: str) -> Path:

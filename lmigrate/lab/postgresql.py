@@ -87,8 +87,11 @@ def wait_and_create(paths: LabPaths, state: LabState, ctl: Node) -> None:
         done = ctl.run(["psql", "-d", "postgres", "-Atc", statement], env=env)
         return done.returncode, done.stdout.strip()
 
-    wait_for("PostgreSQL", lambda: sql("SELECT 1") == (0, "1"), deadline_s=_START_DEADLINE_S, log=paths.log("ctl", "postgresql"), poll_s=0.1)
-    if sql(f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'")[1] != "1" and sql(f"CREATE DATABASE {_DATABASE}")[0] != 0:
+    wait_for(
+        "PostgreSQL", lambda: sql("SELECT 1") == (0, "1"), deadline_s=_START_DEADLINE_S, log=paths.log("ctl", "postgresql"), poll_s=0.1
+    )
+    names = sql("SELECT datname FROM pg_database")[1].split()
+    if _DATABASE not in names and sql(f"CREATE DATABASE {_DATABASE}")[0] != 0:
         raise LabError("PostgreSQL refuses to create the lab's database")
 
 

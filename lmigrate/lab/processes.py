@@ -21,9 +21,9 @@ _PROC = Path("/proc")
 
 def all_pids() -> Iterator[int]:
     """Every process id that this process can see."""
-    for entry in os.listdir(_PROC):
-        if entry.isdecimal():
-            yield int(entry)
+    for entry in _PROC.iterdir():
+        if entry.name.isdecimal():
+            yield int(entry.name)
 
 
 def argv_of(pid: int) -> list[str]:
@@ -46,7 +46,7 @@ def nested_pids(pid: int) -> list[int]:
 def namespace_of(pid: int, kind: str) -> str:
     """The identity of one of a process' namespaces; empty when it has vanished."""
     try:
-        return os.readlink(_PROC / str(pid) / "ns" / kind)
+        return str((_PROC / str(pid) / "ns" / kind).readlink())
     except OSError:
         return ""
 

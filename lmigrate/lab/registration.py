@@ -25,7 +25,9 @@ def wait_for_hosts(lab: Lab, deadline_s: float = _DEADLINE_S) -> None:
     until = clock.monotonic_s() + deadline_s
     while missing := _missing(lab):
         if clock.monotonic_s() > until:
-            node, daemon = (lab.front, "api") if missing == set(lab.hosts) and not _get(lab, "/healthz") else (lab.host(min(missing)), "host")
+            node, daemon = (
+                (lab.front, "api") if missing == set(lab.hosts) and not _get(lab, "/healthz") else (lab.host(min(missing)), "host")
+            )
             log = f" The end of the log of {daemon} on {node.name}:\n{node.log_tail(daemon)}"
             raise StartFailed(what=f"the registration of {', '.join(sorted(missing))}", deadline_s=deadline_s, log=log)
         clock.sleep_s(0.2)

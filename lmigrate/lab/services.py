@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import lmigrate
@@ -61,7 +60,7 @@ def database_url(paths: LabPaths, state: LabState, *, inside: bool) -> str:
     return postgresql.url(paths, state, inside=inside)
 
 
-def _host_environment(state: LabState, node: str) -> Mapping[str, str]:
+def _host_environment(state: LabState, node: str) -> dict[str, str]:
     if node in (CTL, FRONT):
         return {}
     return {
@@ -78,5 +77,3 @@ def _reserved_memory_mib(admitted_mib: int | None) -> int:
         return 0
     total_kib = int(Path("/proc/meminfo").read_text().split()[1])
     return max(0, total_kib // 1024 - admitted_mib)
-
-

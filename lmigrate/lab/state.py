@@ -6,7 +6,6 @@ Which processes run is not remembered but looked up, so that it cannot be wrong 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import socket
 import zlib
@@ -64,7 +63,7 @@ class LabState:
         data = asdict(self) | {"options": self.options.to_json()}
         new = paths.state.with_suffix(".new")
         write_private(new, json.dumps(data, indent=1).encode())
-        os.replace(new, paths.state)
+        new.replace(paths.state)
 
     @property
     def addresses(self) -> dict[str, str]:

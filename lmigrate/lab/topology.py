@@ -1,8 +1,8 @@
 """A lab as tests, benchmarks and the command line hold it.
 
-    with Lab.up(LabOptions(lab_id="t1", instances="private")) as lab:
-        lab.host("node5").run(["virsh", "list"], check=True)
-        lab.cut("node6")
+with Lab.up(LabOptions(lab_id="t1", instances="private")) as lab:
+    lab.host("node5").run(["virsh", "list"], check=True)
+    lab.cut("node6")
 """
 
 from __future__ import annotations
