@@ -1,0 +1,83 @@
+"""Write docs/settings.md from the settings' own fields.
+
+python docs/settings.py            write it
+python docs/settings.py --check    exit 1 if it is stale
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from lmigrate.config import Settings
+
+PAGE = Path(__file__).with_suffix(".md")
+HEADER = """\
+# Settings
+
+Written by `make docs` from `lmigrate/config.py`; do not edit.
+
+Every process reads the same settings: from the environment, and from the TOML file that `LMIGRATE_CONFIG` names.
+The environment wins. `LMIGRATE_HOST__NAME=node5` and, in the file,
+
+```toml
+[host]
+name = "node5"
+```
+
+say the same. An option that lmigrate does not know is an error in the file.
+"""
+
+
+def main() -> int:
+    """Write the page, or compare it."""
+    page = render()
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(page)
+        return 0
+    if PAGE.exists() and PAGE.read_text() == page:
+        return 0
+    sys.stderr.write("docs/settings.md is stale: run make docs\n")
+    return 1
+
+
+def render() -> str:
+    """The whole page."""
+    return HEADER + "".join(_section(name, field) for name, field in Settings.model_fields.items())
+
+
+def _section(name: str, field: FieldInfo) -> str:
+    section = field.annotation
+    assert isinstance(section, type)  # noqa: S101 - for mypy: each field of Settings is a section
+    lines = [f"\n## [{name}]\n\n{(section.__doc__ or '').strip()}\n\n| variable | default | meaning |\n| --- | --- | --- |\n"]
+    lines += [_row(name, option, info) for option, info in section.model_fields.items()]
+    return "".join(lines)
+
+
+def _row(section: str, option: str, info: FieldInfo) -> str:
+    meaning = " ".join([info.description or "", *_bounds(info)]).strip()
+    return f"| `LMIGRATE_{section.upper()}__{option.upper()}` | {_default(info)} | {meaning.replace('|', chr(92) + '|')} |\n"
+
+
+def _default(info: FieldInfo) -> str:
+    if info.default_factory is not None:
+        return "this machine's host name"
+    value: Any = info.default.get_secret_value() if isinstance(info.default, SecretStr) else info.default
+    return "unset" if value is None else f"`{value}`"
+
+
+def _bounds(info: FieldInfo) -> Iterator[str]:
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    limits = [(word, getattr(rule, name, None)) for rule in info.metadata for name, word in words.items()]
+    found = [f"{word} {limit}" for word, limit in limits if limit is not None]
+    if found:
+        yield f"({', '.join(found)})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
