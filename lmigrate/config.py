@@ -52,11 +52,17 @@ class HostSettings(_Section):
         description="Name or address at which the other hosts' libvirtd reach this one; it must stand in the TLS certificate. The host's name when unset.",
     )
     pki_dir: Path = Field(Path("/etc/pki"), description="Directory with CA/cacert.pem and libvirt/{server,client}cert.pem.")
+    graphics_listen: str | None = Field(
+        None,
+        description="Address at which VNC and SPICE of guests that arrive here listen; unset: as on the source.",
+    )
     reserved_memory_mib: int = Field(512, ge=0, description="Memory that the scheduler leaves to the host itself, in MiB.")
     reserved_disk_mib: int = Field(0, ge=0, description="Disk space in the instances path that no check counts as free, in MiB.")
     heartbeat_interval_s: float = Field(10.0, gt=0, description="Seconds between two heartbeats (Nova: report_interval).")
     inventory_interval_s: float = Field(60.0, gt=0, description="Seconds between two full comparisons of libvirt with the records.")
-    libvirt_deadline_s: float = Field(15.0, gt=0, description="How long a short libvirt call may take before the host counts as hung, in seconds.")
+    libvirt_deadline_s: float = Field(
+        15.0, gt=0, description="How long a short libvirt call may take before the host counts as hung, in seconds."
+    )
     concurrent_steps: int = Field(8, ge=1, description="Short steps that run side by side.")
     concurrent_migrations: int = Field(2, ge=1, description="Outgoing migrations that run side by side.")
 
@@ -77,8 +83,12 @@ class SchedulerSettings(_Section):
     """Choice of the destination."""
 
     ram_allocation_ratio: float = Field(1.0, gt=0, description="Guest memory allowed per host memory (Nova: ram_allocation_ratio).")
-    service_down_time_s: float = Field(60.0, gt=0, description="A host whose heartbeat is older than this is down, in seconds (Nova: service_down_time).")
-    max_attempts: int = Field(-1, ge=-1, description="Further hosts to try after a refused one; -1: until there is none left (Nova: migrate_max_retries).")
+    service_down_time_s: float = Field(
+        60.0, gt=0, description="A host whose heartbeat is older than this is down, in seconds (Nova: service_down_time)."
+    )
+    max_attempts: int = Field(
+        -1, ge=-1, description="Further hosts to try after a refused one; -1: until there is none left (Nova: migrate_max_retries)."
+    )
 
 
 class MigrationSettings(_Section):
@@ -86,13 +96,21 @@ class MigrationSettings(_Section):
 
     tls: bool = Field(True, description="libvirt and QEMU speak TLS between hosts (qemu+tls, VIR_MIGRATE_TLS).")
     bandwidth_mib_s: int = Field(0, ge=0, description="Limit of one migration in MiB/s; 0: libvirt's own (Nova: live_migration_bandwidth).")
-    max_downtime_ms: int = Field(500, ge=10, description="Longest pause at switchover that QEMU may plan with, in ms (Nova: live_migration_downtime).")
-    initial_downtime_ms: int = Field(50, ge=10, description="Pause permitted at the start, in ms; raised in steps to max_downtime_ms while the copy does not end.")
+    max_downtime_ms: int = Field(
+        500, ge=10, description="Longest pause at switchover that QEMU may plan with, in ms (Nova: live_migration_downtime)."
+    )
+    initial_downtime_ms: int = Field(
+        50, ge=10, description="Pause permitted at the start, in ms; raised in steps to max_downtime_ms while the copy does not end."
+    )
     downtime_steps: int = Field(10, ge=3, description="Number of raises (Nova: live_migration_downtime_steps).")
     downtime_delay_s: int = Field(75, ge=1, description="Seconds per GiB to copy between two raises (Nova: live_migration_downtime_delay).")
     auto_converge: bool = Field(True, description="QEMU may slow the guest's vCPUs when memory is dirtied faster than it is sent.")
-    completion_timeout_s: int = Field(800, ge=0, description="Seconds per GiB after which timeout_action is taken; 0: never (Nova: live_migration_completion_timeout).")
-    timeout_action: str = Field("abort", pattern="^(abort|force_complete)$", description="abort, or force_complete: pause the guest so that the copy ends.")
+    completion_timeout_s: int = Field(
+        800, ge=0, description="Seconds per GiB after which timeout_action is taken; 0: never (Nova: live_migration_completion_timeout)."
+    )
+    timeout_action: str = Field(
+        "abort", pattern="^(abort|force_complete)$", description="abort, or force_complete: pause the guest so that the copy ends."
+    )
     progress_interval_s: float = Field(2.0, ge=0.1, description="Least seconds between two progress samples in SQL.")
     poll_interval_s: float = Field(0.5, gt=0, description="Seconds between two looks at the running job.")
     lease_s: float = Field(30.0, gt=0, description="A step whose lease is this old has lost its worker, in seconds.")

@@ -65,8 +65,6 @@ class HostError(LmigrateError):
 class HypervisorError(LmigrateError):
     """libvirt on {host} refused: {reason}"""
 
-    fault = Fault.HOST
-
 
 class InvalidInput(RequestError):
     """Invalid value for {field}: {value!r}. {remedy}"""

@@ -37,7 +37,13 @@ def begin(session: Session, migration: Migration, action: str) -> InstanceAction
 
 
 def record(
-    session: Session, migration: Migration, event: str, details: str, *, result: str | None = None, host: str | None = None,
+    session: Session,
+    migration: Migration,
+    event: str,
+    details: str,
+    *,
+    result: str | None = None,
+    host: str | None = None,
 ) -> None:
     """Add one sentence to the migration's action."""
     action = session.scalar(

@@ -1,0 +1,131 @@
+"""Reading hosts with what is used of them; and the two switches that an operator has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from lmigrate.db.models import Host, Instance, Migration, Reservation
+from lmigrate.errors import UnknownHost
+from lmigrate.states import IN_PROGRESS, MIGRATABLE
+
+
+@dataclass(frozen=True)
+class HostUse:
+    """What instances and reservations take of one host."""
+
+    instances: int = 0
+    running: int = 0
+    memory_mib: int = 0
+    vcpus: int = 0
+    reserved_memory_mib: int = 0
+    reserved_vcpus: int = 0
+    outgoing: int = 0
+    incoming: int = 0
+
+
+@dataclass(frozen=True)
+class HostRecord:
+    """One host and what is used of it."""
+
+    host: Host
+    use: HostUse
+
+
+def page(session: Session, limit: int, marker: Host | None = None, *, name_part: str | None = None) -> list[HostRecord]:
+    """At most ``limit`` hosts by id, after ``marker``."""
+    query = select(Host).order_by(Host.id).limit(limit)
+    if marker is not None:
+        query = query.where(Host.id > marker.id)
+    if name_part is not None:
+        query = query.where(Host.name.contains(name_part, autoescape=True))
+    return with_use(session, list(session.scalars(query)))
+
+
+def by_name(session: Session, name: str) -> Host:
+    """The host of that name.
+
+    Raises:
+        UnknownHost: no host of that name has registered.
+    """
+    found = session.scalar(select(Host).where(Host.name == name))
+    if found is None:
+        raise UnknownHost(host=name)
+    return found
+
+
+def by_uuid(session: Session, uuid: str) -> Host | None:
+    """The host with that libvirt UUID, or None."""
+    return session.scalar(select(Host).where(Host.uuid == uuid.lower()))
+
+
+def by_service_uuid(session: Session, uuid: str) -> Host | None:
+    """The host whose compute service has that UUID, or None."""
+    return session.scalar(select(Host).where(Host.service_uuid == uuid.lower()))
+
+
+def by_id(session: Session, row_id: int) -> Host | None:
+    """The host with that number, or None."""
+    return session.get(Host, row_id)
+
+
+def switch(session: Session, host: Host, *, enabled: bool, reason: str | None) -> None:
+    """Whether the scheduler may choose ``host`` as a destination; guests may leave it either way."""
+    host.enabled = enabled
+    host.disabled_reason = None if enabled else reason
+    session.flush()
+
+
+def with_use(session: Session, hosts: Sequence[Host]) -> list[HostRecord]:
+    """``hosts`` with what is used of them: four queries, however many hosts."""
+    names = [host.name for host in hosts]
+    instances = _instances(session, names)
+    reserved = _reserved(session, names)
+    outgoing = _moving(session, names, Migration.source_host)
+    incoming = _moving(session, names, Migration.dest_host)
+    return [
+        HostRecord(
+            host,
+            HostUse(
+                *instances.get(host.name, (0, 0, 0, 0)),
+                *reserved.get(host.name, (0, 0)),
+                outgoing=outgoing.get(host.name, 0),
+                incoming=incoming.get(host.name, 0),
+            ),
+        )
+        for host in hosts
+    ]
+
+
+def _instances(session: Session, names: list[str]) -> dict[str, tuple[int, int, int, int]]:
+    running = Instance.vm_state.in_(list(MIGRATABLE))
+    query = (
+        select(
+            Instance.host,
+            func.count(),
+            func.count().filter(running),
+            func.coalesce(func.sum(Instance.memory_mib).filter(running), 0),
+            func.coalesce(func.sum(Instance.vcpus).filter(running), 0),
+        )
+        .where(Instance.host.in_(names))
+        .group_by(Instance.host)
+    )
+    return {str(host): (total, run, int(memory), int(vcpus)) for host, total, run, memory, vcpus in session.execute(query)}
+
+
+def _reserved(session: Session, names: list[str]) -> dict[str, tuple[int, int]]:
+    query = (
+        select(Reservation.host, func.sum(Reservation.memory_mib), func.sum(Reservation.vcpus))
+        .where(Reservation.host.in_(names))
+        .group_by(Reservation.host)
+    )
+    return {host: (int(memory), int(vcpus)) for host, memory, vcpus in session.execute(query)}
+
+
+def _moving(session: Session, names: list[str], side: object) -> dict[str, int]:
+    column = side if side is Migration.source_host else Migration.dest_host
+    query = select(column, func.count()).where(column.in_(names), Migration.status.in_(list(IN_PROGRESS))).group_by(column)
+    return {str(host): int(count) for host, count in session.execute(query)}

@@ -1,0 +1,1 @@
+"""How a guest is moved: the steps, what drives them, and what happens when one fails."""

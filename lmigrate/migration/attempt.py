@@ -1,0 +1,56 @@
+"""One attempt at one destination: its journal, and the messages for what is left of it."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from lmigrate.clock import utcnow
+from lmigrate.db.models import Migration, MigrationStep
+from lmigrate.db.session import writing
+from lmigrate.db.stores import journal, migrations
+from lmigrate.migration.dispatch import Dispatcher, StepMessage, address_of
+from lmigrate.migration.steps import BY_NAME, STEPS
+from lmigrate.migration.steps.base import Side
+from lmigrate.states import MigrationStatus, Phase, StepState
+
+
+def plan_journal(session: Session, migration: Migration) -> list[StepMessage]:
+    """Write the journal of the present attempt; return what is to be sent once it is committed."""
+    hosts = {step.name: migration.source_host for step in STEPS if step.side is Side.SOURCE}
+    journal.plan_attempt(session, migration, [step.name for step in STEPS], dict(hosts))
+    session.flush()
+    return tail_messages(session, migration)
+
+
+def begin_attempt(session: Session, migration: Migration) -> list[StepMessage]:
+    """The next attempt, with another destination."""
+    migration.attempt += 1
+    migration.phase = Phase.FORWARD
+    migration.status = MigrationStatus.ACCEPTED
+    migration.dest_host = None
+    migration.prechecked_at = None
+    migration.error = migration.error_code = migration.fault = None
+    return plan_journal(session, migration)
+
+
+def tail_messages(session: Session, migration: Migration) -> list[StepMessage]:
+    """The steps that are not done and whose host is known, in order."""
+    migration.dispatched_at = utcnow()
+    rows = [row for row in journal.steps_of(session, migration) if row.state is not StepState.DONE]
+    known: list[MigrationStep] = []
+    for row in rows:
+        if row.host is None and BY_NAME[row.name].side is not Side.CONDUCTOR:
+            break  # the destination has not been chosen
+        known.append(row)
+    return [StepMessage(row.name, migration.id, migration.attempt, address_of(BY_NAME[row.name], row.host)) for row in known]
+
+
+def send_tail(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
+    """Send what is left of an attempt, if it is still the present one and going forward."""
+    with writing() as session:
+        migration = migrations.lock(session, migration_id)
+        if migration.attempt != attempt or migration.phase is not Phase.FORWARD:
+            return "nothing to send"
+        messages = tail_messages(session, migration)
+    dispatcher.send_steps(messages)
+    return f"sent {messages[0].step} and what follows"

@@ -1,0 +1,91 @@
+"""Watches a running migration job: progress into SQL, the policy's actions, an abort on request."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from lmigrate import clock
+from lmigrate.db.session import writing
+from lmigrate.db.stores import progress
+from lmigrate.errors import HypervisorError
+from lmigrate.migration import convergence
+from lmigrate.migration.convergence import Action
+from lmigrate.migration.steps.base import StepContext
+from lmigrate.virt.types import JobStats
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Monitor:
+    """One job's watch.  ``run`` returns when ``is_over`` says so."""
+
+    context: StepContext
+    size_gib: float
+    aborted_because: str | None = None
+    was_paused: bool = False
+    _downtime_ms: int | None = None
+    _started_s: float = 0.0
+    _stored_s: float = float("-inf")
+
+    def run(self, over: threading.Event | None = None, is_over: Callable[[], bool] | None = None) -> None:
+        """Look every ``poll_interval_s`` until the call returns (``over``) or the job is gone (``is_over``)."""
+        self._started_s = clock.monotonic_s()
+        waiting = over or threading.Event()
+        while not waiting.wait(self.context.settings.migration.poll_interval_s):
+            if is_over is not None and is_over():
+                return
+            self._tick()
+
+    def _tick(self) -> None:
+        try:
+            stats = self.context.hypervisor.job(self.context.instance.uuid)
+            if stats.is_active:
+                self._store(stats)
+                self._act(stats)
+        except HypervisorError as error:  # a look that failed changes nothing; the job goes on without us
+            log.warning("could not look at the migration job", reason=str(error))
+
+    def _store(self, stats: JobStats) -> None:
+        now_s = clock.monotonic_s()
+        if now_s - self._stored_s < self.context.settings.migration.progress_interval_s:
+            return
+        self._stored_s = now_s
+        with writing() as session:
+            progress.store(session, self.context.migration.id, self.context.instance.uuid, stats)
+
+    def _act(self, stats: JobStats) -> None:
+        if self.context.is_abort_requested():
+            self._abort("on request")
+            return
+        choice = convergence.decide(
+            stats,
+            self.context.settings.migration,
+            size_gib=self.size_gib,
+            elapsed_s=clock.monotonic_s() - self._started_s,
+            downtime_ms=self._downtime_ms,
+            is_paused=self.was_paused,
+        )
+        if choice.action is not Action.WAIT:
+            log.info("migration policy acts", action=choice.action.value, reason=choice.reason)
+        self._perform(choice)
+
+    def _perform(self, choice: convergence.Choice) -> None:
+        hypervisor, uuid = self.context.hypervisor, self.context.instance.uuid
+        if choice.action is Action.RAISE_DOWNTIME and choice.downtime_ms is not None:
+            hypervisor.set_max_downtime_ms(uuid, choice.downtime_ms)
+            self._downtime_ms = choice.downtime_ms
+        elif choice.action is Action.ABORT:
+            self._abort(choice.reason)
+        elif choice.action is Action.PAUSE:
+            hypervisor.pause(uuid)
+            self.was_paused = True
+            self.context.keep({"is_paused_by_us": True})
+
+    def _abort(self, reason: str) -> None:
+        self.context.hypervisor.abort_job(self.context.instance.uuid)
+        self.aborted_because = reason

@@ -1,0 +1,28 @@
+"""Looks at the guest on this host, and writes down what was seen for the conductor to decide by."""
+
+from __future__ import annotations
+
+from lmigrate.db.models import Observation
+from lmigrate.db.session import reading, writing
+from lmigrate.db.stores import migrations
+from lmigrate.migration.steps.base import Side
+from lmigrate.migration.verdict import Seen
+from lmigrate.virt.connect import local_hypervisor
+
+
+def observe(side: Side, migration_id: int, round_number: int, host: str) -> str:
+    """Answer one look of one round; a late answer to an older round is nobody's business.
+
+    Raises:
+        HypervisorError: libvirt does not answer; the conductor asks again.
+    """
+    with reading() as session:
+        migration = migrations.get(session, migration_id)
+        instance_uuid, uuid, current = migration.instance_uuid, migration.uuid, migration.observe_round
+    if current != round_number:
+        return f"round {round_number} is over"
+    hypervisor = local_hypervisor()
+    seen = Seen.of(hypervisor.domain(instance_uuid), hypervisor.job(instance_uuid), uuid)
+    with writing() as session:
+        session.merge(Observation(migration_id=migration_id, side=side.value, round=round_number, host=host, seen=seen.as_facts()))
+    return f"{host} ({side.value}): {seen}"

@@ -1,0 +1,116 @@
+"""Finds migrations that stand still and drives them on, or back.
+
+Runs on the conductor every few seconds.  It never does a step itself: it sends again
+what should have been done, and the claim in the journal sorts out what was a duplicate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lmigrate.clock import utcnow
+from lmigrate.config import Settings
+from lmigrate.db.models import Migration, MigrationStep
+from lmigrate.db.session import reading, writing
+from lmigrate.db.stores import actions, hosts, journal, migrations
+from lmigrate.errors import ComputeServiceUnavailable
+from lmigrate.migration.attempt import tail_messages
+from lmigrate.migration.dispatch import Dispatcher, StepMessage
+from lmigrate.migration.rollback import roll_back
+from lmigrate.migration.runner import begin_rollback
+from lmigrate.migration.steps import POSITION
+from lmigrate.states import Phase, StepState
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is due for one migration."""
+
+    sentence: str
+    messages: list[StepMessage]
+
+
+def reconcile(settings: Settings, dispatcher: Dispatcher) -> list[str]:
+    """Look at every migration that has not ended; return a sentence for each thing done."""
+    done: list[str] = []
+    for migration_id in _open_migrations():
+        sentence = _reconcile_one(migration_id, settings, dispatcher)
+        if sentence is not None:
+            done.append(sentence)
+    return done
+
+
+def _open_migrations() -> list[int]:
+    with reading() as session:
+        query = select(Migration.id).where(Migration.phase.in_([Phase.FORWARD, Phase.ROLLING_BACK]))
+        return list(session.scalars(query.order_by(Migration.id)))
+
+
+def _reconcile_one(migration_id: int, settings: Settings, dispatcher: Dispatcher) -> str | None:
+    with writing() as session:
+        migration = migrations.lock(session, migration_id)
+        attempt, phase = migration.attempt, migration.phase
+        is_stale = _is_stale(migration.dispatched_at, utcnow(), settings)
+        found = _next_due(session, migration, settings) if phase is Phase.FORWARD else None
+        if found is not None:
+            actions.record(session, migration, "reconcile", found.sentence)
+        phase = migration.phase
+    if found is not None and found.messages:
+        dispatcher.send_steps(found.messages)
+    if phase is Phase.ROLLING_BACK and (is_stale or found is not None):
+        return roll_back(migration_id, attempt, dispatcher)
+    return None if found is None else f"migration {migration_id}: {found.sentence}"
+
+
+def _is_stale(since: datetime | None, now: datetime, settings: Settings) -> bool:
+    return since is None or now - since > timedelta(seconds=settings.conductor.resend_after_s)
+
+
+def _next_due(session: Session, migration: Migration, settings: Settings) -> Found | None:
+    """What the first unfinished step needs, if it stands still."""
+    now = utcnow()
+    step = next((row for row in journal.steps_of(session, migration) if row.state is not StepState.DONE), None)
+    if step is None:
+        return None
+    if step.state is StepState.READY:
+        return _ready(session, migration, step, settings, now)
+    if step.state is StepState.RUNNING and _is_orphan(session, step, now):
+        session.flush()
+        return Found(f"{step.name} on {step.host or 'the conductor'} lost its worker; sent again", tail_messages(session, migration))
+    return None
+
+
+def _ready(session: Session, migration: Migration, step: MigrationStep, settings: Settings, now: datetime) -> Found | None:
+    if step.ready_at is not None and step.ready_at > now:
+        return None  # a pause between two tries
+    down = _why_host_down(session, step, now, settings)
+    if down is not None and step.position <= POSITION["migrate"]:
+        error = ComputeServiceUnavailable(host=step.host, reason=down)
+        begin_rollback(migration, error, error.fault)
+        return Found(f"{step.name} cannot be done: {error}", [])
+    retried = step.tries > 0 and step.ready_at is not None
+    if not retried and not _is_stale(migration.dispatched_at, now, settings):
+        return None
+    if retried and not _is_stale(max(filter(None, [migration.dispatched_at, step.ready_at])), now, settings) and step.tries > 1:
+        return None
+    return Found(f"nobody has taken {step.name} on {step.host or 'the conductor'}; sent again", tail_messages(session, migration))
+
+
+def _why_host_down(session: Session, step: MigrationStep, now: datetime, settings: Settings) -> str | None:
+    host = None if step.host is None else hosts.by_name(session, step.host)
+    return None if host is None else hosts.why_down(host, now, settings.scheduler.service_down_time_s)
+
+
+def _is_orphan(session: Session, step: MigrationStep, now: datetime) -> bool:
+    """Its lease ran out, or the daemon that claimed it has been started anew since."""
+    if step.lease_until is not None and step.lease_until < now:
+        return True
+    host = None if step.host is None else hosts.by_name(session, step.host)
+    if host is None or step.epoch is None or host.epoch == step.epoch:
+        return False
+    step.lease_until = now - timedelta(seconds=1)
+    return True

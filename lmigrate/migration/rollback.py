@@ -1,0 +1,181 @@
+"""What the conductor does with a failed attempt: look, decide, undo, end or try the next host.
+
+Each function here may be called at any time and any number of times: it reads the
+journal, does the next thing that is due, and returns a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lmigrate.clock import utcnow
+from lmigrate.db.models import Migration, MigrationStep, Observation
+from lmigrate.db.session import writing
+from lmigrate.db.stores import actions, journal, migrations
+from lmigrate.errors import Fault
+from lmigrate.migration.attempt import begin_attempt, tail_messages
+from lmigrate.migration.dispatch import Dispatcher, ObserveMessage, StepMessage, UndoMessage, address_of
+from lmigrate.migration.steps import BY_NAME
+from lmigrate.migration.steps.base import Side, Step
+from lmigrate.migration.verdict import Decision, Seen, Verdict
+from lmigrate.migration.verdict import decide as decide_verdict
+from lmigrate.states import MAY_HAVE_EFFECTS, MigrationStatus, Phase, StepState
+
+_MIGRATE = "migrate"
+
+
+def roll_back(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
+    """Begin, or go on with, the rollback of an attempt that has failed."""
+    with writing() as session:
+        migration = migrations.lock(session, migration_id)
+        if migration.phase is not Phase.ROLLING_BACK or migration.attempt != attempt:
+            return f"migration {migration_id}: nothing to roll back"
+        migration.dispatched_at = utcnow()
+        steps = journal.steps_of(session, migration)
+        looks = _looks(migration) if _may_have_moved(steps) else []
+        if looks:
+            migration.observe_round += 1
+        round_number = migration.observe_round
+        undos = _undos(migration, steps)
+    if looks:
+        messages = [ObserveMessage(look.side, migration_id, round_number, look.address) for look in looks]
+        dispatcher.send_observe(messages, migration_id, round_number)
+        return f"migration {migration_id}: asking both hosts"
+    return _send_undo(undos, migration_id, attempt, dispatcher)
+
+
+def decide(migration_id: int, round_number: int, dispatcher: Dispatcher) -> str:
+    """Decide by what both hosts said in this round."""
+    with writing() as session:
+        migration = migrations.lock(session, migration_id)
+        if migration.phase is not Phase.ROLLING_BACK or migration.observe_round != round_number:
+            return f"migration {migration_id}: round {round_number} is over"
+        source, destination = _seen(session, migration, Side.SOURCE), _seen(session, migration, Side.DESTINATION)
+        if source is None or destination is None:
+            return f"migration {migration_id}: an answer is missing; the reconciler asks again"
+        decision = decide_verdict(source, destination, migration.power_state_before)
+        actions.record(session, migration, "verdict", f"{decision.verdict.value}: {decision.reason}")
+        forward, undos = _apply(session, migration, decision, destination)
+        attempt = migration.attempt
+    if forward:
+        dispatcher.send_steps(forward)
+    elif decision.verdict is Verdict.NOT_MOVED:
+        _send_undo(undos, migration_id, attempt, dispatcher)
+    return f"migration {migration_id}: {decision.verdict.value}, {decision.reason}"
+
+
+def rolled_back(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
+    """All is undone: try the next host if this one was at fault, else end."""
+    messages: list[StepMessage] = []
+    with writing() as session:
+        migration = migrations.lock(session, migration_id)
+        if migration.phase is not Phase.ROLLING_BACK or migration.attempt != attempt:
+            return f"migration {migration_id}: nothing to end"
+        left = [step.name for step in journal.steps_of(session, migration) if step.state in MAY_HAVE_EFFECTS]
+        if left:
+            return f"migration {migration_id}: still to undo: {', '.join(left)}"
+        if _is_next_host_worth_trying(migration):
+            _refuse_host(migration)
+            messages = begin_attempt(session, migration)
+        else:
+            _end(session, migration)
+        status = migration.status
+    if messages:
+        dispatcher.send_steps(messages)
+        return f"migration {migration_id}: trying the next host"
+    return f"migration {migration_id}: {status.value}"
+
+
+def _may_have_moved(steps: Sequence[MigrationStep]) -> bool:
+    """Whether the guest may be anywhere but at home: then nothing is undone before both hosts were asked."""
+    return any(step.name == _MIGRATE and (step.state in MAY_HAVE_EFFECTS) for step in steps)
+
+
+def _looks(migration: Migration) -> list[ObserveMessage]:
+    source, destination = (
+        address_of(BY_NAME["post_at_source"], migration.source_host),
+        address_of(BY_NAME["post_at_destination"], migration.dest_host),
+    )
+    return [
+        ObserveMessage(Side.SOURCE, migration.id, 0, source),
+        ObserveMessage(Side.DESTINATION, migration.id, 0, destination),
+    ]
+
+
+def _undos(migration: Migration, steps: Sequence[MigrationStep]) -> list[UndoMessage]:
+    # Undo never queues behind a long step: it goes to the host's queue for short ones.
+    return [
+        UndoMessage(step.name, migration.id, migration.attempt, address_of(_short(step.name), step.host)) for step in journal.to_undo(steps)
+    ]
+
+
+def _short(name: str) -> Step:
+    return BY_NAME["post_at_source"] if name == _MIGRATE else BY_NAME[name]
+
+
+def _send_undo(undos: list[UndoMessage], migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
+    dispatcher.send_undo(undos, migration_id, attempt)
+    return f"migration {migration_id}: undoing {', '.join(undo.step for undo in undos) or 'nothing'}"
+
+
+def _seen(session: Session, migration: Migration, side: Side) -> Seen | None:
+    query = select(Observation).where(Observation.migration_id == migration.id, Observation.side == side.value)
+    row = session.scalar(query.where(Observation.round == migration.observe_round))
+    return None if row is None else Seen.from_facts(row.seen)
+
+
+def _apply(session: Session, migration: Migration, decision: Decision, destination: Seen) -> tuple[list[StepMessage], list[UndoMessage]]:
+    """Change the records for a verdict; return what is to be sent."""
+    steps = journal.steps_of(session, migration)
+    if decision.verdict is Verdict.HOLD:
+        migrations.hold(migration, decision.reason)
+        return [], []
+    if decision.verdict is Verdict.NOT_MOVED:
+        return [], _undos(migration, steps)
+    if decision.verdict is Verdict.MOVED:
+        migrations.switch_over(session, migration)
+        _mark_moved(steps, destination)
+    else:
+        migration.phase = Phase.FORWARD
+        _let_adopt(steps)
+    session.flush()
+    return tail_messages(session, migration), []
+
+
+def _mark_moved(steps: Sequence[MigrationStep], destination: Seen) -> None:
+    """The move is done, whoever did it; what follows is to be done now."""
+    for step in steps:
+        if step.name == _MIGRATE:
+            step.state, step.finished_at = StepState.DONE, utcnow()
+            step.facts = step.facts or {"source": Seen(exists=False).as_facts(), "call_error": None}
+        elif step.name == "post_at_destination":
+            step.state, step.ready_at, step.facts = StepState.READY, utcnow(), None
+    del destination
+
+
+def _let_adopt(steps: Sequence[MigrationStep]) -> None:
+    """The job still runs: the source's worker is to watch it again."""
+    for step in steps:
+        if step.name == _MIGRATE:
+            step.state, step.ready_at = StepState.READY, utcnow()
+        elif step.name == "post_at_destination":
+            step.state = StepState.PENDING
+
+
+def _is_next_host_worth_trying(migration: Migration) -> bool:
+    is_host_fault = migration.fault == Fault.HOST.value and migration.dest_host is not None
+    return is_host_fault and not migration.is_forced and migration.abort_requested_at is None
+
+
+def _refuse_host(migration: Migration) -> None:
+    migration.refusals = {**migration.refusals, str(migration.dest_host): migration.error}
+
+
+def _end(session: Session, migration: Migration) -> None:
+    is_cancelled = migration.error_code == "MigrationAborted"
+    migrations.end(session, migration, MigrationStatus.CANCELLED if is_cancelled else MigrationStatus.FAILED)
+    actions.record(session, migration, "rolled_back", migration.error or "rolled back", result="Error")
+    actions.close(session, migration, failed=True)

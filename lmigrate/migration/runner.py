@@ -1,0 +1,187 @@
+"""Does one step: claim, do, finish.  A refused claim is an ordinary end, told in a sentence.
+
+The claim is committed before the step's first effect, its facts after the last; the
+next step becomes claimable in the same transaction.  A failure is written down before
+it is raised, so that the errback that Celery may or may not send is only a hint.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+from sqlalchemy.orm import Session
+
+from lmigrate import ids, log
+from lmigrate.config import Settings
+from lmigrate.db.models import Instance, Migration, MigrationStep
+from lmigrate.db.session import reading, writing
+from lmigrate.db.stores import actions, journal, migrations
+from lmigrate.db.stores.journal import Claimant
+from lmigrate.errors import Fault, InstanceNotFound, LmigrateError, MigrationAborted, OutcomeUnknown
+from lmigrate.faults import failpoint
+from lmigrate.migration.steps import BY_NAME, POSITION
+from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.states import Phase
+
+logger = structlog.get_logger(__name__)
+
+#: tries of a step after the switchover before a human is asked
+MAX_FORWARD_TRIES = 20
+#: an outcome that stays unknown is not waited for as long
+MAX_UNKNOWN_TRIES = 5
+MAX_BACKOFF_S = 60.0
+
+
+def run_step(name: str, migration_id: int, attempt: int, settings: Settings, epoch: str | None) -> str:
+    """Do step ``name`` if it is its turn; return a sentence saying what happened.
+
+    Raises:
+        LmigrateError: the step failed; the journal and the migration already say so.
+    """
+    step = BY_NAME[name]
+    claimant = Claimant(f"{settings.host.name}/{ids.new_uuid()}", epoch, settings.migration.lease_s)
+    with log.bound(migration=migration_id, step=name, attempt=attempt, host=settings.host.name, epoch=epoch):
+        row = _claim(step, migration_id, attempt, settings, claimant)
+        if row is None:
+            return f"{name} of migration {migration_id}: nothing to do, it is not its turn or somebody else has it"
+        try:
+            return _do(step, row, settings, claimant)
+        except BaseException as error:  # also SystemExit, which a pool thread would swallow
+            _write_failure(step, row, error)
+            raise
+
+
+def _claim(step: Step, migration_id: int, attempt: int, settings: Settings, claimant: Claimant) -> MigrationStep | None:
+    with writing() as session:
+        migration = migrations.lock(session, migration_id)
+        if migration.phase is not Phase.FORWARD or migration.attempt != attempt:
+            return None
+        row = journal.find(session, migration_id, attempt, step.name)
+        if row is None or not _is_for_this_host(step, row, settings):
+            return None
+        if not journal.claim(session, migration_id, attempt, step.name, claimant):
+            return None
+        migration.status = step.status
+        return journal.find(session, migration_id, attempt, step.name)
+
+
+def _is_for_this_host(step: Step, row: MigrationStep, settings: Settings) -> bool:
+    return step.side is Side.CONDUCTOR or row.host == settings.host.name
+
+
+def _do(step: Step, row: MigrationStep, settings: Settings, claimant: Claimant) -> str:
+    context = make_context(row, settings)
+    if context.migration.switched_over_at is None and context.is_abort_requested():
+        raise MigrationAborted
+    failpoint(f"step.{step.name}.before_do")
+    with lease_kept(row, claimant):
+        facts = step.do(context)
+    failpoint(f"step.{step.name}.after_do")
+    is_finished = _finish(step, row, facts)
+    failpoint(f"step.{step.name}.after_commit")
+    if not is_finished:
+        return f"{step.name}: done, but the claim was lost meanwhile; its new owner goes on"
+    return f"{step.name}: done"
+
+
+def _finish(step: Step, row: MigrationStep, facts: Facts) -> bool:
+    with writing() as session:
+        migration = migrations.lock(session, row.migration_id)
+        if not journal.finish(session, row, facts):
+            return False
+        actions.record(session, migration, actions.NOVA_EVENTS[step.name], f"{step.name} done", result="Success", host=row.host)
+        step.on_done(session, migration, facts)
+    return True
+
+
+def make_context(row: MigrationStep, settings: Settings) -> StepContext:
+    """What the step may look at, read once."""
+    with reading() as session:
+        migration = migrations.get(session, row.migration_id)
+        instance = session.get(Instance, migration.instance_uuid)
+        if instance is None:
+            raise InstanceNotFound(instance=migration.instance_uuid)
+        facts = {step.name: step.facts for step in journal.steps_of(session, migration, row.attempt) if step.facts is not None}
+        session.expunge_all()
+    return StepContext(migration, instance, settings, facts, _keeper(row), _abort_watch(row.migration_id))
+
+
+def _keeper(row: MigrationStep) -> Callable[[Facts], None]:
+    def keep(facts: Facts) -> None:
+        with writing() as session:
+            journal.keep_facts(session, row, facts)
+
+    return keep
+
+
+def _abort_watch(migration_id: int) -> Callable[[], bool]:
+    def is_requested() -> bool:
+        with reading() as session:
+            return migrations.get(session, migration_id).abort_requested_at is not None
+
+    return is_requested
+
+
+@contextmanager
+def lease_kept(row: MigrationStep, claimant: Claimant) -> Iterator[None]:
+    """Renew the lease from a thread of its own while the body runs."""
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(claimant.lease_s / 3):
+            try:
+                with writing() as session:
+                    journal.renew(session, row.migration_id, row.attempt, row.name, claimant)
+            except Exception:  # the database is away: the next round tries again; the lease detects, it does not permit
+                logger.exception("the lease could not be renewed")
+
+    thread = threading.Thread(target=keep, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _write_failure(step: Step, row: MigrationStep, error: BaseException) -> None:
+    code, message = describe(error)
+    with writing() as session:
+        migration = migrations.lock(session, row.migration_id)
+        if migration.switched_over_at is not None:
+            _keep_going(session, migration, row, error)
+        elif journal.fail(session, row, code, message):
+            begin_rollback(migration, error, _fault_of(step, row, error))
+        actions.record(session, migration, actions.NOVA_EVENTS[row.name], message, result="Error", host=row.host)
+
+
+def _keep_going(session: Session, migration: Migration, row: MigrationStep, error: BaseException) -> None:
+    """After the switchover a failure is tried again, with a growing pause, and never undone."""
+    code, message = describe(error)
+    limit = MAX_UNKNOWN_TRIES if isinstance(error, OutcomeUnknown) else MAX_FORWARD_TRIES
+    delay_s = min(MAX_BACKOFF_S, 0.5 * 2.0 ** (row.tries - 1))
+    if journal.retry_later(session, row, code, message, delay_s) and row.tries >= limit:
+        migrations.hold(migration, f"{row.name} on {row.host} failed {row.tries} times: {message}")
+
+
+def begin_rollback(migration: Migration, error: BaseException, fault: Fault) -> None:
+    """From here no step of this attempt can be claimed any more; the reason is on the migration."""
+    migration.phase = Phase.ROLLING_BACK
+    migration.error_code, migration.error = describe(error)
+    migration.fault = fault.value
+
+
+def _fault_of(step: Step, row: MigrationStep, error: BaseException) -> Fault:
+    """Whatever goes wrong on the destination before the move is that host's fault: another may do better."""
+    fault = error.fault if isinstance(error, LmigrateError) else Fault.SYSTEM
+    is_before_move = row.position < POSITION["migrate"]
+    return Fault.HOST if fault is Fault.SYSTEM and step.side is Side.DESTINATION and is_before_move else fault
+
+
+def describe(error: BaseException) -> tuple[str, str]:
+    """(code, one sentence): unexpected errors by their type, without a stack trace."""
+    if isinstance(error, LmigrateError):
+        return error.code, str(error)
+    return type(error).__name__, f"unexpected {type(error).__name__}: {error}"

@@ -1,0 +1,74 @@
+"""What a step is: do and undo side by side, and what each may count on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy.orm import Session
+
+from lmigrate.config import Settings
+from lmigrate.db.models import Instance, Migration
+from lmigrate.migration.migrate_data import MigrateData
+from lmigrate.states import MigrationStatus
+from lmigrate.virt.protocol import Hypervisor
+
+Facts = dict[str, Any]
+
+
+class Side(StrEnum):
+    """Which queue a step runs on."""
+
+    CONDUCTOR = "conductor"
+    SOURCE = "source"
+    DESTINATION = "destination"
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What a step may look at.  The rows are copies: changing them changes nothing."""
+
+    migration: Migration
+    instance: Instance
+    settings: Settings
+    facts: dict[str, Facts]  # of the earlier steps of this attempt, by name
+    keep: Callable[[Facts], None]  # journal what has been made so far, before going on
+    is_abort_requested: Callable[[], bool]
+
+    @property
+    def hypervisor(self) -> Hypervisor:
+        """The libvirtd of the host on which this step runs."""
+        from lmigrate.virt.connect import local_hypervisor  # the conductor has no libvirt
+
+        return local_hypervisor()
+
+    @property
+    def uuid(self) -> str:
+        """The migration's UUID: the mark on everything that it makes."""
+        return self.migration.uuid
+
+    @property
+    def data(self) -> MigrateData:
+        """What the checks found out."""
+        return MigrateData.model_validate(self.migration.migrate_data)
+
+
+class Step:
+    """One step.  ``do`` is *ensure*: twice equals once.  ``undo`` is total: absent is success."""
+
+    name: ClassVar[str]  # stored in the journal; never rename
+    side: ClassVar[Side]
+    status: ClassVar[MigrationStatus]  # what the migration shows while this step runs
+    is_long: ClassVar[bool] = False  # it has the host's migrate queue for itself
+
+    def do(self, context: StepContext) -> Facts:
+        """Bring the effects about; return all that undo and the later steps need."""
+        raise NotImplementedError
+
+    def undo(self, context: StepContext, facts: Facts | None) -> None:
+        """Take away what ``do`` made, or part of it; None: it never said what that was."""
+
+    def on_done(self, session: Session, migration: Migration, facts: Facts) -> None:
+        """Change the records in the same transaction that writes the facts."""

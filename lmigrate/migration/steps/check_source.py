@@ -1,0 +1,99 @@
+"""Can the guest leave, and what must move with it?  Asked on the source, before anything is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from lmigrate.clock import utcnow
+from lmigrate.db.models import Migration
+from lmigrate.errors import DestinationDiskExists, DestinationDiskTooSmall, InstanceInvalidState, NotMigratable
+from lmigrate.migration.migrate_data import LocalDisk, MigrateData
+from lmigrate.migration.source_survey import Survey, survey
+from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.migration.storage_decision import decide_block_migration
+from lmigrate.states import MigrationStatus, PowerState
+from lmigrate.virt.types import DomainInfo
+
+
+class CheckSource(Step):
+    """Look at the guest, its disks and the destination's probes; decide whether disks are copied.
+
+    Do:        read only.
+    Undo:      nothing was made.
+    If killed: nothing was made.
+    Because:   everything that can be refused is refused here, with all reasons at once, while the guest is untouched.
+    """
+
+    name = "check_source"
+    side = Side.SOURCE
+    status = MigrationStatus.ACCEPTED
+
+    def do(self, context: StepContext) -> Facts:
+        """Facts: migrate_data."""
+        domain = self._domain(context)
+        found = survey(context, domain)
+        self._refuse_obstacles(context, found)
+        data = self._migrate_data(context, domain, found)
+        self._refuse_leftover(context, data)
+        if data.disk_needed_bytes > data.disk_available_bytes:
+            raise DestinationDiskTooSmall(
+                instance=context.instance.uuid,
+                available=data.disk_available_bytes,
+                need=data.disk_needed_bytes,
+            )
+        return {"migrate_data": data.model_dump()}
+
+    def on_done(self, session: Session, migration: Migration, facts: Facts) -> None:
+        """The checks of this attempt are through."""
+        del session
+        migration.migrate_data = facts["migrate_data"]
+        migration.prechecked_at = utcnow()
+        migration.status = MigrationStatus.QUEUED
+
+    def _domain(self, context: StepContext) -> DomainInfo:
+        domain = context.hypervisor.domain(context.instance.uuid)
+        state = PowerState.NOSTATE if domain is None else domain.power_state
+        if domain is None or state not in {PowerState.RUNNING, PowerState.BLOCKED, PowerState.PAUSED}:
+            raise InstanceInvalidState(action="os-migrateLive", instance=context.instance.uuid, attribute="power_state", state=state.value)
+        return domain
+
+    def _refuse_obstacles(self, context: StepContext, found: Survey) -> None:
+        reasons = list(found.obstacles)
+        job = context.hypervisor.job(context.instance.uuid)
+        if job.is_active:
+            reasons.append(f"libvirt is at work on it ({job.operation}): wait for that to end")
+        if reasons:
+            raise NotMigratable(instance=context.instance.uuid, reasons="; ".join(reasons))
+
+    def _migrate_data(self, context: StepContext, domain: DomainInfo, found: Survey) -> MigrateData:
+        asked = context.migration
+        is_shared = all(disk.is_shared for disk in found.disks)
+        is_block_migration = decide_block_migration(asked.block_migration, is_on_shared_storage=is_shared, source_host=asked.source_host)
+        destination = context.facts["check_destination"]
+        disks = [disk.model_copy(update={"is_copied": is_block_migration and not disk.is_shared}) for disk in found.disks]
+        return MigrateData(
+            is_volume_backed=found.is_volume_backed,
+            is_shared_instance_path=found.is_shared_instance_path,
+            is_shared_block_storage=is_shared,
+            block_migration=is_block_migration,
+            source_instances_path=str(context.settings.host.instances_path),
+            destination_instances_path=destination["instances_path"],
+            disk_available_bytes=destination["disk_available_bytes"],
+            disk_needed_bytes=_needed_bytes(disks, is_over_commit=bool(asked.disk_over_commit)),
+            disks=disks,
+            needed_files=found.needed_files,
+            is_persistent=domain.is_persistent,
+            removable_files=found.removable_files,
+        )
+
+    def _refuse_leftover(self, context: StepContext, data: MigrateData) -> None:
+        if not data.is_shared_instance_path and context.facts["check_destination"]["directory_exists"]:
+            path = Path(data.destination_instances_path) / context.instance.uuid
+            raise DestinationDiskExists(path=path, host=context.migration.dest_host)
+
+
+def _needed_bytes(disks: list[LocalDisk], *, is_over_commit: bool) -> int:
+    """Nova: allocated size when over-commit is allowed, else what the guest may come to fill."""
+    return sum(disk.allocation_bytes if is_over_commit else disk.capacity_bytes for disk in disks if disk.is_copied)

@@ -1,0 +1,35 @@
+"""Close the books."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from lmigrate.db.models import Migration
+from lmigrate.db.stores import actions, migrations
+from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.states import MigrationStatus
+
+
+class Complete(Step):
+    """End the migration: the instance is idle, nothing is reserved.
+
+    Do:        nothing in the world; the records change with the journal's last line.
+    Undo:      there is no way back.
+    If killed: the second run does the same.
+    Because:   "completed" must mean that nothing is left to do.
+    """
+
+    name = "complete"
+    side = Side.CONDUCTOR
+    status = MigrationStatus.POST_MIGRATING
+
+    def do(self, context: StepContext) -> Facts:
+        """No facts."""
+        del context
+        return {}
+
+    def on_done(self, session: Session, migration: Migration, facts: Facts) -> None:
+        """Terminal: completed."""
+        del facts
+        migrations.end(session, migration, MigrationStatus.COMPLETED)
+        actions.close(session, migration, failed=False)

@@ -1,0 +1,158 @@
+"""Move the guest."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import structlog
+
+from lmigrate.db.session import reading
+from lmigrate.db.stores import hosts
+from lmigrate.errors import HypervisorError, MigrationAborted, MigrationFailed, UnknownHost
+from lmigrate.migration.convergence import data_gib
+from lmigrate.migration.guest_lock import guest_lock
+from lmigrate.migration.monitor import Monitor
+from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.migration.verdict import Seen
+from lmigrate.states import MigrationStatus, PowerState
+from lmigrate.virt.types import MigrateSpec
+from lmigrate.virt.xml.destination import DestinationChanges, destination_xml
+
+log = structlog.get_logger(__name__)
+
+
+class Migrate(Step):
+    """Let the source's libvirtd move the guest, watch it, and say what the source looks like afterwards.
+
+    Do:        under the guest's lock look at libvirt: a job that is already running is watched, a guest that is at
+               home is moved by a peer-to-peer migrateToURI3.
+    Undo:      cancel a job that still runs; let the guest run again if the move had stopped it.
+    If killed: libvirtd goes on by itself; the next worker finds the job and watches it to its end.
+    Because:   the call's result proves nothing: the next step asks the destination and decides.
+    """
+
+    name = "migrate"
+    side = Side.SOURCE
+    status = MigrationStatus.RUNNING
+    is_long = True
+
+    def do(self, context: StepContext) -> Facts:
+        """Facts: source (what it looks like now), call_error, adopted."""
+        with guest_lock(context.settings.host.state_dir, context.instance.uuid, context.migration.id):
+            before = self._look(context)
+            is_adopted = before.is_job_active
+            monitor = Monitor(context, _size_gib(context))
+            error = self._move(context, before, monitor)
+        after = self._look(context)
+        if after.is_active and not after.is_job_active and after.reason != "migration":
+            raise _failure(context, monitor, error)
+        return {"source": after.as_facts(), "call_error": error, "is_adopted": is_adopted, "is_paused_by_us": monitor.was_paused}
+
+    def undo(self, context: StepContext, facts: Facts | None) -> None:
+        """The guest stays where it is, running as it ran before."""
+        hypervisor, uuid = context.hypervisor, context.instance.uuid
+        seen = self._look(context)
+        if seen.is_job_active:
+            hypervisor.abort_job(uuid)
+            Monitor(context, 0).run(is_over=lambda: not hypervisor.job(uuid).is_active)
+            seen = self._look(context)
+        is_stopped_by_move = seen.reason == "migration" or bool(facts and facts.get("is_paused_by_us"))
+        is_to_run = context.migration.power_state_before is not PowerState.PAUSED
+        if seen.power_state is PowerState.PAUSED and is_stopped_by_move and is_to_run:
+            hypervisor.resume(uuid)
+
+    def _look(self, context: StepContext) -> Seen:
+        hypervisor, uuid = context.hypervisor, context.instance.uuid
+        return Seen.of(hypervisor.domain(uuid), hypervisor.job(uuid), context.uuid)
+
+    def _move(self, context: StepContext, before: Seen, monitor: Monitor) -> str | None:
+        """The text of what libvirt raised, for people; None if it raised nothing."""
+        if before.is_job_active:
+            log.info("found the migration running; watching it")
+            monitor.run(is_over=lambda: not context.hypervisor.job(context.instance.uuid).is_active)
+            return None
+        if not before.is_active:
+            return f"the guest is not running on the source: {before}"
+        call = _Call(context, _spec(context))
+        call.start()
+        monitor.run(over=call.over)
+        return call.error
+
+
+@dataclass
+class _Call:
+    """The blocking libvirt call, in a thread of its own."""
+
+    context: StepContext
+    spec: MigrateSpec
+    over: threading.Event = field(default_factory=threading.Event)
+    error: str | None = None
+
+    def start(self) -> None:
+        """Begin; ``over`` is set at the end."""
+        threading.Thread(target=self._run, name="migrate", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self.context.hypervisor.migrate(self.spec)
+        except HypervisorError as error:
+            self.error = str(error)
+        except Exception as error:  # the verdict comes from both hosts, not from here; but say what it was
+            log.exception("the migrate call broke")
+            self.error = repr(error)
+        finally:
+            self.over.set()
+
+
+def _failure(context: StepContext, monitor: Monitor, error: str | None) -> MigrationAborted | MigrationFailed:
+    if monitor.aborted_because is not None and context.is_abort_requested():
+        return MigrationAborted()
+    reason = monitor.aborted_because or error or "the job ended and the guest is still on the source"
+    return MigrationFailed(reason=reason)
+
+
+def _size_gib(context: StepContext) -> float:
+    return data_gib(context.instance.memory_mib, [disk.capacity_bytes for disk in context.data.copied_disks])
+
+
+def _spec(context: StepContext) -> MigrateSpec:
+    options, data = context.settings.migration, context.data
+    address = _destination_address(context)
+    changes = _changes(context)
+    hypervisor, uuid = context.hypervisor, context.instance.uuid
+    return MigrateSpec(
+        uuid=uuid,
+        dest_uri=f"qemu+{'tls' if options.tls else 'tcp'}://{address}/system",
+        migrate_uri=f"tcp://{address}",
+        destination_xml=destination_xml(hypervisor.domain_xml(uuid), changes),
+        persistent_xml=destination_xml(hypervisor.domain_xml(uuid, is_inactive=True), changes) if data.is_persistent else None,
+        migrate_disks=tuple(disk.device_name for disk in data.copied_disks),
+        copy_mode=context.facts["pre_live_migration"]["copy_mode"],
+        tls=options.tls,
+        is_storage_proven_shared=all(disk.is_shared or disk.is_copied for disk in data.disks),
+        auto_converge=options.auto_converge,
+        bandwidth_mib_s=options.bandwidth_mib_s,
+    )
+
+
+def _destination_address(context: StepContext) -> str:
+    name = context.migration.dest_host or ""
+    with reading() as session:
+        host = hosts.by_name(session, name)
+        if host is None:
+            raise UnknownHost(host=name)
+        address = host.migration_address
+    return f"[{address}]" if ":" in address else address
+
+
+def _changes(context: StepContext) -> DestinationChanges:
+    data, prepared = context.data, context.facts["pre_live_migration"]
+    return DestinationChanges(
+        migration_uuid=context.uuid,
+        source_directory=data.source_instances_path,
+        destination_directory=data.destination_instances_path,
+        copied_disks=frozenset(disk.device_name for disk in data.copied_disks),
+        disk_formats={disk.device_name: disk.format for disk in data.copied_disks},
+        graphics_listen=prepared["graphics_listen"],
+    )

@@ -1,0 +1,79 @@
+"""Ask the destination; if the guest is there, say so first, then finish it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+from sqlalchemy.orm import Session
+
+from lmigrate.db.models import Migration
+from lmigrate.db.session import writing
+from lmigrate.db.stores import actions, migrations
+from lmigrate.errors import MigrationFailed, OutcomeUnknown
+from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.migration.verdict import Decision, Seen, Verdict, decide
+from lmigrate.states import MigrationStatus, PowerState
+from lmigrate.storage import ownership
+
+log = structlog.get_logger(__name__)
+
+
+class PostAtDestination(Step):
+    """Prove that the guest is here, write instance.host, and make it at home.
+
+    Do:        look at the domain; with what the source said, decide; on "moved" write instance.host in one
+               transaction, then see to power state, persistent definition and marks.
+    Undo:      before the switchover nothing was made; after it there is no way back.
+    If killed: every part is *ensure*; the second run finds the switchover written and completes the rest.
+    Because:   what libvirt returned is not proof, and the record must be right from the first moment on.
+    """
+
+    name = "post_at_destination"
+    side = Side.DESTINATION
+    status = MigrationStatus.RUNNING
+
+    def do(self, context: StepContext) -> Facts:
+        """Facts: destination (what it looked like), downtime_ms as QEMU measured it."""
+        hypervisor, uuid = context.hypervisor, context.instance.uuid
+        seen = Seen.of(hypervisor.domain(uuid), hypervisor.job(uuid), context.uuid)
+        if context.migration.switched_over_at is None:
+            self._switch_over(context, seen)
+        self._make_at_home(context, seen)
+        completed = hypervisor.completed_job(uuid)
+        return {"destination": seen.as_facts(), "downtime_ms": None if completed is None else completed.downtime_ms}
+
+    def on_done(self, session: Session, migration: Migration, facts: Facts) -> None:
+        """Keep the measured pause."""
+        del session
+        migration.downtime_ms = facts["downtime_ms"]
+
+    def _switch_over(self, context: StepContext, seen: Seen) -> None:
+        source = Seen.from_facts(context.facts["migrate"]["source"])
+        decision = decide(source, seen, context.migration.power_state_before)
+        if decision.verdict is not Verdict.MOVED:
+            raise _not_moved(context, decision)
+        with writing() as session:
+            migration = migrations.lock(session, context.migration.id)
+            if migrations.switch_over(session, migration):
+                actions.record(
+                    session, migration, "switchover", f"{migration.dest_host} is the guest's host: {decision.reason}", result="Success"
+                )
+
+    def _make_at_home(self, context: StepContext, seen: Seen) -> None:
+        hypervisor, uuid = context.hypervisor, context.instance.uuid
+        was_running = context.migration.power_state_before is not PowerState.PAUSED
+        if was_running and seen.power_state is PowerState.PAUSED and seen.reason in {"migration", "starting-up"}:
+            hypervisor.resume(uuid)
+        if context.data.is_persistent and not seen.is_persistent:
+            hypervisor.define(hypervisor.domain_xml(uuid, is_inactive=True))
+        for path in context.facts["pre_live_migration"]["disks"].values():
+            ownership.release_file(Path(path), context.uuid)
+        ownership.release_directory(Path(context.data.destination_instances_path) / uuid, context.uuid)
+
+
+def _not_moved(context: StepContext, decision: Decision) -> MigrationFailed | OutcomeUnknown:
+    if decision.verdict is Verdict.NOT_MOVED:
+        call_error = context.facts["migrate"]["call_error"]
+        return MigrationFailed(reason=f"{decision.reason}{f' ({call_error})' if call_error else ''}")
+    return OutcomeUnknown(reason=decision.reason)

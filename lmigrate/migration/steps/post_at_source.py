@@ -1,0 +1,65 @@
+"""Remove what the guest left behind on the source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lmigrate.errors import OutcomeUnknown
+from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.states import MigrationStatus
+
+
+class PostAtSource(Step):
+    """Undefine the domain and remove the disks that were copied.
+
+    Do:        only when the destination was seen running the guest; undefine the inactive domain; remove the copied
+               disks and the guest's logs; remove its directory if nothing else is in it.
+    Undo:      there is no way back.
+    If killed: every part is *ensure*: absent is fine.
+    Because:   until here an intact copy stood on the source, whatever went wrong.
+    """
+
+    name = "post_at_source"
+    side = Side.SOURCE
+    status = MigrationStatus.POST_MIGRATING
+
+    def do(self, context: StepContext) -> Facts:
+        """Facts: removed, kept (files found in the directory that are not known to be the guest's)."""
+        self._leave_domain(context)
+        removed = [path for path in _own_files(context) if _unlink(Path(path))]
+        return {"removed": removed, "kept": self._leave_directory(context)}
+
+    def _leave_domain(self, context: StepContext) -> None:
+        hypervisor, uuid = context.hypervisor, context.instance.uuid
+        domain = hypervisor.domain(uuid)
+        if domain is None:
+            return
+        if domain.is_active:
+            state = f"{domain.power_state.value} ({domain.reason})"
+            raise OutcomeUnknown(reason=f"the guest runs on {context.migration.dest_host}, but the source still has it: {state}")
+        hypervisor.undefine(uuid)
+
+    def _leave_directory(self, context: StepContext) -> list[str]:
+        if context.data.is_shared_instance_path:
+            return []
+        directory = Path(context.data.source_instances_path) / context.instance.uuid
+        if not directory.is_dir():
+            return []
+        kept = sorted(str(entry) for entry in directory.iterdir())
+        if not kept:
+            directory.rmdir()
+        return kept
+
+
+def _own_files(context: StepContext) -> list[str]:
+    if context.data.is_shared_instance_path:
+        return [disk.path for disk in context.data.copied_disks]
+    return [disk.path for disk in context.data.copied_disks] + context.data.removable_files
+
+
+def _unlink(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,130 @@
+"""Prepare what the guest needs on the destination."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lmigrate.errors import MigrationPreCheckError, OutcomeUnknown
+from lmigrate.migration.migrate_data import LocalDisk, NeededFile
+from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.states import MigrationStatus
+from lmigrate.storage import disk_image, ownership, probe
+from lmigrate.storage.disk_image import FileIdentity, ImageInfo
+from lmigrate.virt.xml.destination import moved_path
+
+
+class PreLiveMigration(Step):
+    """Make the guest's directory and empty disks on the destination, each with the mark of this migration.
+
+    Do:        verify the files that QEMU only reads; make the directory with its marker; make empty images of the
+               right format and size, over the same backing files if those are shared.
+    Undo:      remove the domain, the images and the directory if they carry this migration's mark.
+    If killed: whatever exists carries the mark: a second run completes it, undo removes it.
+    Because:   libvirt copies into files that exist; and what carries no mark is somebody else's.
+    """
+
+    name = "pre_live_migration"
+    side = Side.DESTINATION
+    status = MigrationStatus.PREPARING
+
+    def do(self, context: StepContext) -> Facts:
+        """Facts: copy_mode (full|inc), disks (device name → path here), graphics_listen."""
+        probe.remove_probes(map(Path, context.facts["check_destination"]["probed"]), context.uuid)
+        data = context.data
+        for file in data.needed_files:
+            _verify_needed(file, context.settings.host.name)
+        copy_mode = "inc" if data.copied_disks and all(map(_has_same_backing, data.copied_disks)) else "full"
+        if not data.is_shared_instance_path:
+            ownership.claim_directory(_directory(context), context.uuid, context.settings.host.name)
+        for disk in data.copied_disks:
+            _make_disk(context, disk, copy_mode)
+        return {
+            "copy_mode": copy_mode,
+            "disks": {disk.device_name: str(path_here(context, disk)) for disk in data.copied_disks},
+            "graphics_listen": context.settings.host.graphics_listen,
+        }
+
+    def undo(self, context: StepContext, facts: Facts | None) -> None:
+        """Never while the guest runs here, whatever the records say."""
+        del facts
+        remove_incoming_domain(context)
+        if not context.migration.migrate_data:
+            return
+        for disk in context.data.copied_disks:
+            ownership.remove_file(path_here(context, disk), context.uuid)
+        if not context.data.is_shared_instance_path:
+            ownership.remove_directory(_directory(context), context.uuid)
+
+
+def remove_incoming_domain(context: StepContext) -> None:
+    """End and undefine a domain that carries this migration's mark and does not run.
+
+    Raises:
+        OutcomeUnknown: it runs here: then it is not ours to remove.
+    """
+    hypervisor, uuid = context.hypervisor, context.instance.uuid
+    domain = hypervisor.domain(uuid)
+    if domain is None or domain.migration_mark != context.uuid:
+        return
+    if domain.power_state.value == "running":
+        raise OutcomeUnknown(reason=f"the guest runs on {context.settings.host.name}, where it was about to be removed")
+    if domain.is_active:
+        hypervisor.destroy(uuid)
+    hypervisor.undefine(uuid)
+
+
+def path_here(context: StepContext, disk: LocalDisk) -> Path:
+    """Where a copied disk lies on the destination: below its own instances directory, or at the same path."""
+    data = context.data
+    return Path(moved_path(disk.path, data.source_instances_path, data.destination_instances_path) or disk.path)
+
+
+def _directory(context: StepContext) -> Path:
+    return Path(context.data.destination_instances_path) / context.instance.uuid
+
+
+def _make_disk(context: StepContext, disk: LocalDisk, copy_mode: str) -> None:
+    path = path_here(context, disk)
+    if not path.parent.is_dir():
+        raise MigrationPreCheckError(reason=f"{context.settings.host.name} has no directory {path.parent} for disk {disk.device_name}")
+    backing = _backing(disk) if copy_mode == "inc" else None
+    ownership.claim_file(
+        path,
+        context.uuid,
+        context.settings.host.name,
+        lambda proof: disk_image.create(proof, disk.format, disk.capacity_bytes, backing),
+    )
+
+
+def _backing(disk: LocalDisk) -> ImageInfo | None:
+    if not disk.backing:
+        return None
+    nearest = disk.backing[0]
+    return ImageInfo(nearest["path"], nearest["format"], 0, 0, None, None)
+
+
+def _has_same_backing(disk: LocalDisk) -> bool:
+    """Whether every file below this disk is the very same file here.
+
+    A file of the same name and size is not enough: the guest's top layer over another base
+    is a corrupt disk (Nova bug 1732428).  Else the whole chain is copied into a flat image.
+    """
+    return all(_is_here(FileIdentity(image["path"], image["size_bytes"], image["inode"], image["mtime_ns"])) for image in disk.backing)
+
+
+def _is_here(there: FileIdentity) -> bool:
+    try:
+        return disk_image.is_same_file(disk_image.identify(there.path), there)
+    except FileNotFoundError:
+        return False
+
+
+def _verify_needed(file: NeededFile, host: str) -> None:
+    try:
+        here = disk_image.identify(file.path)
+    except FileNotFoundError as error:
+        raise MigrationPreCheckError(reason=f"{host} has no {file.path}, which the guest uses as its {file.what}") from error
+    if here.size_bytes != file.size_bytes:
+        raise MigrationPreCheckError(
+            reason=f"{file.path} ({file.what}) has {here.size_bytes} bytes on {host} and {file.size_bytes} on the source: copy it there",
+        )

@@ -1,0 +1,50 @@
+"""Choose the destination, or check the one that was asked for."""
+
+from __future__ import annotations
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from lmigrate.db.models import Instance, Migration, MigrationStep
+from lmigrate.db.session import writing
+from lmigrate.db.stores import migrations
+from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.scheduler import reservations
+from lmigrate.scheduler.choose import choose_and_reserve
+from lmigrate.states import MigrationStatus
+
+
+class SelectDestination(Step):
+    """Find a host that can take the guest, and reserve memory for it there.
+
+    Do:        filter and weigh the hosts; reserve on the best in the same transaction.
+    Undo:      give the reservation back.
+    If killed: at most the reservation exists; a second run replaces it, the end of the migration removes it.
+    Because:   two migrations must not both count on the last memory of a host.
+    """
+
+    name = "select_destination"
+    side = Side.CONDUCTOR
+    status = MigrationStatus.ACCEPTED
+
+    def do(self, context: StepContext) -> Facts:
+        """Facts: the chosen host's name."""
+        with writing() as session:
+            migration = migrations.lock(session, context.migration.id)
+            instance = session.get_one(Instance, migration.instance_uuid)
+            return {"host": choose_and_reserve(session, migration, instance)}
+
+    def undo(self, context: StepContext, facts: Facts | None) -> None:
+        """Absent is fine."""
+        del facts
+        with writing() as session:
+            reservations.release(session, context.migration)
+
+    def on_done(self, session: Session, migration: Migration, facts: Facts) -> None:
+        """Route the later steps to the chosen host."""
+        from lmigrate.migration.steps import STEPS
+
+        migration.dest_host = facts["host"]
+        names = [step.name for step in STEPS if step.side is Side.DESTINATION]
+        rows = update(MigrationStep).where(MigrationStep.migration_id == migration.id, MigrationStep.attempt == migration.attempt)
+        session.execute(rows.where(MigrationStep.name.in_(names)).values(host=facts["host"]))

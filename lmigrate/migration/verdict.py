@@ -1,0 +1,150 @@
+"""What became of the guest, from what both hosts say.  Pure.
+
+Neither libvirt's return value nor its exception is ever asked: after an error from
+migrateToURI3 five combinations of (source, destination) are possible.  The table is that
+of DESIGN.md section 7; a cell that cannot be decided safely is HOLD.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from lmigrate.states import PowerState
+from lmigrate.virt.types import DomainInfo, JobStats
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one host said about the guest when it was asked."""
+
+    exists: bool
+    power_state: PowerState = PowerState.NOSTATE
+    reason: str = ""
+    is_job_active: bool = False
+    is_ours: bool = False  # the domain carries the mark of this migration
+    is_persistent: bool = False
+
+    @classmethod
+    def of(cls, domain: DomainInfo | None, job: JobStats | None, migration_uuid: str) -> Seen:
+        """From what the hypervisor answered."""
+        if domain is None:
+            return cls(exists=False)
+        return cls(
+            exists=True,
+            power_state=domain.power_state,
+            reason=domain.reason,
+            is_job_active=job is not None and job.is_active,
+            is_ours=domain.migration_mark == migration_uuid,
+            is_persistent=domain.is_persistent,
+        )
+
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any]) -> Seen:
+        """Back from the journal."""
+        return cls(**{**facts, "power_state": PowerState(facts["power_state"])})
+
+    def as_facts(self) -> dict[str, Any]:
+        """For the journal."""
+        return asdict(self)
+
+    @property
+    def is_running(self) -> bool:
+        """The guest's vCPUs run here."""
+        return self.exists and self.power_state in {PowerState.RUNNING, PowerState.BLOCKED}
+
+    @property
+    def is_active(self) -> bool:
+        """A QEMU process holds the guest here."""
+        return self.exists and self.power_state.is_active
+
+    def __str__(self) -> str:
+        if not self.exists:
+            return "no such domain"
+        job = ", migration job active" if self.is_job_active else ""
+        return f"{self.power_state.value} ({self.reason}){job}"
+
+
+class Verdict(StrEnum):
+    """What to do."""
+
+    MOVED = "moved"  # it runs on the destination: go forward
+    MOVING = "moving"  # the job goes on: watch it
+    NOT_MOVED = "not-moved"  # it is the source's: undo what was made on the destination
+    HOLD = "hold"  # it cannot be told safely: a human decides
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict and why."""
+
+    verdict: Verdict
+    reason: str
+
+
+_POST_COPY_BROKEN = "postcopy-failed"
+
+
+def decide(source: Seen | None, destination: Seen | None, before: PowerState) -> Decision:
+    """The verdict for what ``source`` and ``destination`` say; None: that host does not answer.
+
+    ``before`` is the guest's power state when the migration began: a guest that its owner
+    had paused arrives paused, and is then where it should be.
+    """
+    if source is None or destination is None:
+        return _one_silent(source, destination)
+    if _POST_COPY_BROKEN in {source.reason, destination.reason}:
+        return Decision(Verdict.HOLD, "post-copy broke: neither copy is whole alone, both must be kept")
+    if source.is_running and destination.is_running:
+        return Decision(Verdict.HOLD, "the guest runs on both hosts")
+    if destination.is_running:
+        return _destination_runs(source)
+    if source.is_running:
+        return _source_runs(source, destination)
+    return _none_runs(source, destination, before)
+
+
+def _one_silent(source: Seen | None, destination: Seen | None) -> Decision:
+    if destination is not None and destination.is_running and destination.is_ours:
+        return Decision(Verdict.MOVED, "the destination runs it; the source does not answer and must be verified before it may start")
+    return Decision(Verdict.HOLD, f"{'the source' if source is None else 'the destination'} does not answer")
+
+
+def _destination_runs(source: Seen) -> Decision:
+    if source.is_active and source.is_job_active:
+        return Decision(Verdict.MOVING, "the destination runs it while the job goes on (post-copy, or libvirt is finishing)")
+    return Decision(Verdict.MOVED, f"the destination runs it; source: {source}")
+
+
+def _source_runs(source: Seen, destination: Seen) -> Decision:
+    if source.is_job_active:
+        return Decision(Verdict.MOVING, "the copy goes on")
+    return Decision(Verdict.NOT_MOVED, f"the source runs it; destination: {destination}")
+
+
+def _none_runs(source: Seen, destination: Seen, before: PowerState) -> Decision:
+    if source.is_job_active:
+        return Decision(Verdict.MOVING, "the job goes on at switchover")
+    if not source.is_active:
+        return _source_gone(source, destination, before)
+    # From here the source holds the guest, stopped.
+    if not destination.is_active:
+        return Decision(Verdict.NOT_MOVED, f"the source holds it: {source}; destination: {destination}")
+    if source.reason == "migration":
+        return Decision(Verdict.HOLD, "both hosts hold it, stopped in the middle of the switchover")
+    return Decision(Verdict.NOT_MOVED, f"the source holds it: {source}; the destination never ran it")
+
+
+def _source_gone(source: Seen, destination: Seen, before: PowerState) -> Decision:
+    left = not source.exists or source.reason == "migrated"
+    if left and destination.is_active:
+        state = "paused, as it was before" if before is PowerState.PAUSED else "stopped before its first instruction there"
+        return Decision(Verdict.MOVED, f"the source has handed it over; on the destination it is {state}")
+    if source.exists and source.reason != "migrated" and not (destination.is_active and destination.is_ours):
+        return Decision(Verdict.NOT_MOVED, f"the guest stopped by itself on the source: {source}")
+    if source.exists and source.reason != "migrated":
+        return Decision(Verdict.NOT_MOVED, f"the guest stopped by itself on the source: {source}; the destination never ran it")
+    if destination.exists and destination.is_ours:
+        return Decision(Verdict.MOVED, f"the source has handed it over; it then stopped on the destination: {destination}")
+    return Decision(Verdict.HOLD, "the guest is on neither host")

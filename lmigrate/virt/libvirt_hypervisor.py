@@ -1,0 +1,210 @@
+"""The real hypervisor: one host's libvirtd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import libvirt
+import structlog
+
+from lmigrate.errors import DomainNotFound, HypervisorError
+from lmigrate.virt import capabilities, names
+from lmigrate.virt.connection import Connection, translated
+from lmigrate.virt.flags import migrate_flags, migrate_params
+from lmigrate.virt.jobstats import from_libvirt
+from lmigrate.virt.types import DiskInfo, DomainInfo, HostFacts, JobStats, JobType, MigrateSpec
+from lmigrate.virt.xml import domain as domain_xml
+from lmigrate.virt.xml.document import mark_of, parse
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+_NO_DOMAIN = libvirt.VIR_ERR_NO_DOMAIN
+_NOT_RUNNING = libvirt.VIR_ERR_OPERATION_INVALID
+
+#: a lookup that finds nothing may mean that libvirt has only just changed its mind about the job
+_NO_JOB = {libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN}
+
+
+class LibvirtHypervisor:
+    """`Hypervisor` over libvirt-python.  Threads may share one."""
+
+    def __init__(self, uri: str, host: str, deadline_s: float) -> None:
+        self._host = host
+        self._connection = Connection(uri, host, deadline_s)
+
+    def ping(self) -> None:
+        """Ask libvirtd for its version: a full round trip, no work."""
+        self._call("getLibVersion", lambda connection: connection.getLibVersion())
+
+    def facts(self) -> HostFacts:
+        """Ask for capabilities; takes seconds when libvirtd's cache of QEMU's capabilities is cold."""
+        return self._call("capabilities", capabilities.read_facts, deadline_s=60.0)
+
+    def domains(self) -> list[DomainInfo]:
+        """Every domain; one that vanishes while we look is left out."""
+        uuids = self._call("listAllDomains", lambda connection: [dom.UUIDString() for dom in connection.listAllDomains()])
+        found = (self.domain(uuid) for uuid in uuids)
+        return [info for info in found if info is not None]
+
+    def domain(self, uuid: str) -> DomainInfo | None:
+        """State, reason and description of one domain."""
+        try:
+            return self._with_domain("domain", uuid, _describe)
+        except DomainNotFound:
+            return None
+
+    def domain_xml(self, uuid: str, *, is_inactive: bool = False) -> str:
+        """XML as libvirt wants it back for a migration."""
+        flags = libvirt.VIR_DOMAIN_XML_MIGRATABLE | (libvirt.VIR_DOMAIN_XML_INACTIVE if is_inactive else 0)
+        # CHAP and VNC secrets come along only with SECURE, and are needed: the destination starts from this text.
+        return self._with_domain("XMLDesc", uuid, lambda dom: dom.XMLDesc(flags | libvirt.VIR_DOMAIN_XML_SECURE))
+
+    def compare_cpu(self, cpu_xml: str, virt_type: str) -> str | None:
+        """compareHypervisorCPU; "cannot tell" (NO_SUPPORT) counts as yes, as in Nova."""
+        return self._call("compareHypervisorCPU", lambda connection: capabilities.compare_cpu(connection, cpu_xml, virt_type))
+
+    def migrate(self, spec: MigrateSpec) -> None:
+        """Peer-to-peer migrateToURI3: blocks for as long as the move takes; no deadline."""
+        flags, params = migrate_flags(spec), migrate_params(spec)
+        self._with_domain("migrateToURI3", spec.uuid, lambda dom: dom.migrateToURI3(spec.dest_uri, params, flags), float("inf"))
+
+    def job(self, uuid: str) -> JobStats:
+        """Statistics of the running job; NONE when there is no job or no running domain."""
+        try:
+            return self._with_domain("jobStats", uuid, lambda dom: _job_stats(dom, 0))
+        except DomainNotFound:
+            return JobStats(JobType.NONE)
+
+    def completed_job(self, uuid: str) -> JobStats | None:
+        """Statistics of the completed job, measured downtime included."""
+        flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+        stats = self._with_domain("jobStats", uuid, lambda dom: _job_stats(dom, flags))
+        return stats if stats.type is JobType.COMPLETED else None
+
+    def abort_job(self, uuid: str) -> None:
+        """virDomainAbortJob; nothing to abort is fine."""
+        self._with_domain("abortJob", uuid, lambda dom: _tolerating(_NO_JOB, dom.abortJob))
+
+    def set_max_downtime_ms(self, uuid: str, downtime_ms: int) -> None:
+        """virDomainMigrateSetMaxDowntime."""
+        self._with_domain("migrateSetMaxDowntime", uuid, lambda dom: dom.migrateSetMaxDowntime(downtime_ms))
+
+    def pause(self, uuid: str) -> None:
+        """virDomainSuspend."""
+        self._with_domain("suspend", uuid, lambda dom: dom.suspend())
+
+    def resume(self, uuid: str) -> None:
+        """virDomainResume."""
+        self._with_domain("resume", uuid, lambda dom: dom.resume())
+
+    def define(self, xml: str) -> None:
+        """virDomainDefineXML."""
+        self._call("defineXML", lambda connection: connection.defineXML(xml))
+
+    def undefine(self, uuid: str) -> None:
+        """virDomainUndefineFlags, keeping the UEFI variables: they are removed with the guest's directory, or needed."""
+        flags = libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        self._if_there("undefineFlags", uuid, lambda dom: _tolerating({_NO_DOMAIN}, lambda: dom.undefineFlags(flags)))
+
+    def destroy(self, uuid: str) -> None:
+        """virDomainDestroy; not running is fine."""
+        self._if_there("destroy", uuid, lambda dom: _tolerating(_NO_JOB, dom.destroy))
+
+    def listen(self, changed: Callable[[str], None]) -> None:
+        """Register for lifecycle and device events, also on connections opened later."""
+        self._connection.when_open(lambda connection: _register(connection, changed))
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+
+    def _if_there(self, name: str, uuid: str, function: Callable[[libvirt.virDomain], T]) -> T | None:
+        try:
+            return self._with_domain(name, uuid, function)
+        except DomainNotFound:
+            return None
+
+    def _with_domain(self, name: str, uuid: str, function: Callable[[libvirt.virDomain], T], deadline_s: float | None = None) -> T:
+        try:
+            return self._connection.call(name, lambda connection: function(connection.lookupByUUIDString(uuid)), deadline_s)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == _NO_DOMAIN:
+                raise DomainNotFound(uuid=uuid, host=self._host) from error
+            raise translated(error, self._host) from error
+
+    def _call(self, name: str, function: Callable[[libvirt.virConnect], T], deadline_s: float | None = None) -> T:
+        try:
+            return self._connection.call(name, function, deadline_s)
+        except libvirt.libvirtError as error:
+            raise translated(error, self._host) from error
+
+
+def _describe(dom: libvirt.virDomain) -> DomainInfo:
+    state, reason = dom.state()
+    power = names.power_state(state)
+    root = parse(dom.XMLDesc(0))
+    return DomainInfo(
+        uuid=dom.UUIDString(),
+        name=dom.name(),
+        power_state=power,
+        reason=names.reason(power, reason),
+        is_persistent=bool(dom.isPersistent()),
+        memory_mib=domain_xml.memory_mib(root),
+        vcpus=domain_xml.vcpus(root),
+        virt_type=root.get("type", ""),
+        cpu_xml=domain_xml.cpu_xml(root),
+        disks=tuple(_sized(dom, disk) for disk in domain_xml.disks(root)),
+        migration_mark=mark_of(root),
+    )
+
+
+def _sized(dom: libvirt.virDomain, disk: DiskInfo) -> DiskInfo:
+    if not disk.is_local_file:
+        return disk
+    try:
+        capacity, allocation, _physical = dom.blockInfo(disk.device_name)
+    except libvirt.libvirtError as error:
+        log.debug("size of a disk is not known", domain=dom.name(), disk=disk.device_name, reason=str(error))
+        return disk
+    fields: dict[str, Any] = {**disk.__dict__, "capacity_bytes": capacity, "allocation_bytes": allocation}
+    return DiskInfo(**fields)
+
+
+def _job_stats(dom: libvirt.virDomain, flags: int) -> JobStats:
+    try:
+        fields = dom.jobStats(flags)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in _NO_JOB or "no RAM info was set" in str(error):  # the job has only just begun
+            return JobStats(JobType.NONE)
+        raise
+    job_type = names.JOB_TYPES.get(fields.get("type", 0), JobType.NONE)
+    operation = names.operation(fields["operation"]) if "operation" in fields else None
+    return from_libvirt(fields, job_type, operation)
+
+
+def _tolerating(codes: set[int], call: Callable[[], object]) -> None:
+    try:
+        call()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in codes:
+            raise
+
+
+def _register(connection: libvirt.virConnect, changed: Callable[[str], None]) -> None:
+    def on_event(_connection: libvirt.virConnect, dom: libvirt.virDomain, *_rest: object) -> None:
+        changed(dom.UUIDString())
+
+    for event in (
+        libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+        libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
+        libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+        libvirt.VIR_DOMAIN_EVENT_ID_DISK_CHANGE,
+    ):
+        connection.domainEventRegisterAny(None, event, on_event, None)
+
+
+def is_no_answer(error: HypervisorError) -> bool:
+    """Whether the host did not answer at all, so that nothing is known about it."""
+    return error.code in {"HypervisorTimeout", "HypervisorUnavailable"}

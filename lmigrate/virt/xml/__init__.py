@@ -1,0 +1,1 @@
+"""Domain XML: read, and rewritten for the destination.  Pure."""

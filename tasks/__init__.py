@@ -1,0 +1,1 @@
+"""Celery: the application, its queues, and task bodies of a few lines."""

@@ -1,0 +1,91 @@
+"""The Celery application.  Why it is set up this way: docs/adr/0002 and the measurements it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+from kombu import Queue
+
+from lmigrate import log
+from lmigrate.config import settings
+from lmigrate.ids import is_host_name
+
+
+def transport_options(host: str) -> dict[str, Any]:
+    """Options of the Redis transport; each host has keys of its own for messages in flight, so that an ACL can part them."""
+    return {
+        "global_keyprefix": settings().broker.key_prefix,
+        "visibility_timeout": 86_400,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "unacked_key": f"unacked.{host}",
+        "unacked_index_key": f"unacked.{host}.index",
+        "unacked_mutex_key": f"unacked.{host}.mutex",
+        # A publish that cannot be sent must say so soon: the row is there, and the reconciler sends it.
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.2,
+        "interval_max": 0.5,
+    }
+
+
+def make_app() -> Celery:
+    """The application for this process."""
+    made = Celery("lmigrate", broker=settings().broker.url.get_secret_value(), set_as_current=True)
+    made.conf.update(
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        task_ignore_result=True,
+        result_backend=None,
+        task_store_errors_even_if_ignored=False,
+        task_reject_on_worker_lost=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        task_create_missing_queues=True,  # hosts come and go; names are checked by `queue`
+        task_default_queue="conductor",
+        task_serializer="json",
+        accept_content=["json"],
+        event_serializer="json",
+        worker_send_task_events=True,
+        task_send_sent_event=False,
+        worker_enable_remote_control=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_pool_limit=4,
+        broker_transport_options=transport_options(settings().host.name),
+        task_publish_retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5},
+        worker_hijack_root_logger=False,
+        timezone="UTC",
+        imports=["tasks.conductor", "tasks.host"],
+        beat_schedule={
+            "reconcile": {
+                "task": "lmigrate.reconcile",
+                "schedule": settings().conductor.reconcile_interval_s,
+                "options": {"queue": "conductor", "expires": 60},
+            },
+        },
+    )
+    return made
+
+
+def queue(name: str) -> Queue:
+    """The queue of that name.
+
+    Raises:
+        ValueError: it is neither the conductor's nor that of a host.
+    """
+    host = name.removeprefix("host.").removesuffix(".migrate")
+    if name != "conductor" and not (name.startswith("host.") and is_host_name(host)):
+        raise ValueError(f"no such queue: {name!r}")
+    return Queue(name)
+
+
+@setup_logging.connect
+def _configure_logging(**_options: object) -> None:
+    log.configure(settings().log)
+
+
+app = make_app()

@@ -1,0 +1,53 @@
+"""Messages as Celery signatures.  Arguments are ids, attempts and rounds; nothing else ever travels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Signature, chain
+from kombu.exceptions import OperationalError
+
+from lmigrate.errors import BrokerUnavailable
+from lmigrate.migration.dispatch import Address, ObserveMessage, StepMessage, UndoMessage
+from tasks.app import app, queue
+
+CONDUCTOR = Address(host=None)
+
+
+class CeleryDispatcher:
+    """`Dispatcher` over Celery chains."""
+
+    def send_steps(self, messages: list[StepMessage]) -> None:
+        """A chain, with one errback: bound, immutable, routed to the conductor, attached last."""
+        first = messages[0]
+        links = [_signature(message.step, (message.migration_id, message.attempt), message.address) for message in messages]
+        _send(links, link_error=_signature("rollback", (first.migration_id, first.attempt), CONDUCTOR))
+
+    def send_rollback(self, migration_id: int, attempt: int) -> None:
+        """The errback's own message."""
+        _send([_signature("rollback", (migration_id, attempt), CONDUCTOR)])
+
+    def send_undo(self, messages: list[UndoMessage], migration_id: int, attempt: int) -> None:
+        """Undos in order, then the conductor."""
+        links = [_signature(f"undo.{message.step}", (message.migration_id, message.attempt), message.address) for message in messages]
+        _send([*links, _signature("rolled_back", (migration_id, attempt), CONDUCTOR)])
+
+    def send_observe(self, messages: list[ObserveMessage], migration_id: int, round_number: int) -> None:
+        """Looks, then the conductor."""
+        links = [_signature("observe", (message.side.value, message.migration_id, round_number), message.address) for message in messages]
+        _send([*links, _signature("decide", (migration_id, round_number), CONDUCTOR)])
+
+
+def _signature(task: str, args: tuple[Any, ...], address: Address) -> Signature:
+    name = f"lmigrate.{task}"
+    return app.signature(name, args=args, immutable=True).set(queue=queue(address.queue).name)
+
+
+def _send(links: Sequence[Signature], link_error: Signature | None = None) -> None:
+    options = {} if link_error is None else {"link_error": [link_error]}
+    try:
+        chain(*links, app=app).apply_async(**options)
+    except (OperationalError, OSError) as error:
+        # It may have been delivered all the same; a second delivery is refused by the journal.
+        raise BrokerUnavailable(reason=str(error)) from error
