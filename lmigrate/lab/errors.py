@@ -1,7 +1,5 @@
 """What can go wrong with a lab."""
 
-# ruff: noqa: N818 - a name says what happened, as in lmigrate.errors
-
 from __future__ import annotations
 
 from lmigrate.errors import LmigrateError

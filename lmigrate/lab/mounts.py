@@ -48,7 +48,7 @@ def bind(source: str, target: str) -> None:
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    """Call mount(2).
+    """Ask the kernel for one mount.
 
     Raises:
         OSError: the kernel refused; names the target.

@@ -16,7 +16,7 @@ from typing import Self
 
 from lmigrate.lab import bringup, processes, services
 from lmigrate.lab.accel import Accelerator
-from lmigrate.lab.errors import NoSuchDaemon, NoSuchHost, NoSuchLab
+from lmigrate.lab.errors import LabError, NoSuchDaemon, NoSuchHost, NoSuchLab
 from lmigrate.lab.host import Host
 from lmigrate.lab.lock import lab_lock
 from lmigrate.lab.network import Network
@@ -28,6 +28,7 @@ from lmigrate.lab.services import CTL, FRONT
 from lmigrate.lab.state import LabState
 
 Say = Callable[[str], None]
+_REMOVE_ATTEMPTS = 10
 
 
 class Lab:
@@ -210,14 +211,23 @@ def remove(lab_id: str) -> bool:
     paths = LabPaths.of(check_lab_id(lab_id))
     try:
         with lab_lock(paths.top, make=False):
-            for config in set(processes.of_labs(paths.top).values()):
-                processes.kill_all_of_node(config)
-            shutil.rmtree(paths.top)
+            _end_and_delete(paths)
     except NoSuchLab:
         return False
     if paths.top.parent == DEFAULT_ROOT and not any(DEFAULT_ROOT.iterdir()):
         DEFAULT_ROOT.rmdir()
     return True
+
+
+def _end_and_delete(paths: LabPaths) -> None:
+    """More than once: a starter may have been between fork and exec, where it is nobody's yet."""
+    for _ in range(_REMOVE_ATTEMPTS):
+        for config in set(processes.of_labs(paths.top).values()):
+            processes.kill_all_of_node(config)
+        shutil.rmtree(paths.top, ignore_errors=True)
+        if not paths.top.exists() and not processes.of_labs(paths.top):
+            return
+    raise LabError(f"{paths.top} cannot be removed: something is mounted there or still writes to it")
 
 
 def lab_ids() -> list[str]:

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+from click.testing import CliRunner
+
+from lmigrate.lab.lab_cmd import lab
+from lmigrate.lab.packages import require_programs
+
+
+@pytest.fixture
+def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+
+@pytest.fixture(autouse=True)
+def lab_root(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("LMIGRATE_LAB_ROOT", str(tmp_path_factory.getbasetemp()))
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "list", "env"])
+def test_who_is_not_root_is_told_so(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    result = CliRunner().invoke(lab, [command])
+    assert result.exit_code == 1
+    assert "needs root" in result.output
+
+
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize("command", [["status"], ["env"], ["exec", "node5", "--", "true"]])
+def test_a_lab_that_is_not_there_is_an_error_with_a_remedy(command: list[str]) -> None:
+    result = CliRunner().invoke(lab, command)
+    assert result.exit_code == 1
+    assert "lab up --id lab" in result.output
+
+
+@pytest.mark.usefixtures("as_root")
+def test_down_of_nothing_is_no_error() -> None:
+    result = CliRunner().invoke(lab, ["down", "--id", "nothing"])
+    assert result.exit_code == 0
+    assert "there is none" in result.output
+
+
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--hosts", "a", "--count", "2"], "exclude each other"),
+        (["--memory-mib", "node5"], "NAME=VALUE"),
+        (["--memory-mib", "node5=much"], "HOST=N"),
+        (["--hosts", "node5,node5"], "same name"),
+        (["--id", "Bad Id"], "cannot be a lab's id"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_touched(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(lab, ["up", *arguments])
+    assert result.exit_code != 0
+    assert message in result.output
+
+
+def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmigrate.lab.packages.SEARCH_PATH", "/nowhere")
+    with pytest.raises(Exception, match=r"iproute2.*make deps"):
+        require_programs("sqlite")
