@@ -140,9 +140,7 @@ def _with_details(session: Session, instances: Sequence[Instance]) -> list[Serve
     disks = _disks(session, uuids)
     hosts = _hosts(session, {instance.host for instance in instances if instance.host})
     running = _running(session, uuids)
-    return [
-        ServerRecord(one, tuple(disks[one.uuid]), hosts.get(one.host or ""), running.get(one.uuid)) for one in instances
-    ]
+    return [ServerRecord(one, tuple(disks[one.uuid]), hosts.get(one.host or ""), running.get(one.uuid)) for one in instances]
 
 
 def _disks(session: Session, uuids: list[str]) -> dict[str, list[BlockDeviceMapping]]:

@@ -1,0 +1,148 @@
+"""The one place where an error becomes an HTTP answer.
+
+Under ``/v1`` an RFC 9457 problem document, everywhere else a Nova fault
+(``{"itemNotFound": {"code": 404, "message": …}}``).  What is not listed here is a
+500 whose message says nothing but the request id; the stack goes to the log.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+import structlog
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from api import request_ids
+from api.body import MalformedBody
+from api.microversions import InvalidVersion, VersionNotSupported
+from lmigrate import errors as lm
+from lmigrate.db.availability import UNAVAILABLE
+
+log = structlog.get_logger(__name__)
+
+#: the first class that an error is an instance of decides
+STATUS: tuple[tuple[type[lm.LmigrateError], int], ...] = (
+    (VersionNotSupported, 406),
+    (InvalidVersion, 400),
+    (MalformedBody, 400),
+    (lm.InstanceNotFound, 404),
+    (lm.MigrationNotFound, 404),
+    (lm.InstanceInvalidState, 409),
+    (lm.AbortTooLate, 409),
+    (lm.MigrationAborted, 409),
+    (lm.RequestError, 400),
+    (lm.HostError, 400),
+    (lm.HypervisorError, 400),
+    (lm.BrokerUnavailable, 503),
+)
+
+#: Nova's word for each status; any other is a computeFault
+FAULT_NAMES = {
+    400: "badRequest",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "itemNotFound",
+    405: "badMethod",
+    409: "conflictingRequest",
+    413: "overLimit",
+    415: "badMediaType",
+    429: "overLimit",
+    501: "notImplemented",
+    503: "serviceUnavailable",
+}
+
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+class NotFound(lm.RequestError):
+    """The resource could not be found."""
+
+
+class Conflict(lm.RequestError):
+    """The request is in conflict with what is there."""
+
+
+def install(app: Flask) -> None:
+    """Answer every error of ``app`` from here."""
+    app.register_error_handler(lm.LmigrateError, _lmigrate_error)
+    app.register_error_handler(HTTPException, _http_error)
+    for unavailable in UNAVAILABLE:
+        app.register_error_handler(unavailable, _database_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def status_of(error: lm.LmigrateError) -> int:
+    """The HTTP status that ``error`` is answered with."""
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, Conflict):
+        return 409
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
+def answer(status: int, code: str, message: str) -> Response:
+    """The error's document, in the words of the API that was asked."""
+    made = _problem(status, code, message) if request.path.startswith("/v1") else _fault(status, message)
+    made.status_code = status
+    return made
+
+
+def _fault(status: int, message: str) -> Response:
+    return jsonify({FAULT_NAMES.get(status, "computeFault"): {"code": status, "message": message}})
+
+
+def _problem(status: int, code: str, message: str) -> Response:
+    made = jsonify(
+        {
+            "type": f"urn:lmigrate:problem:{_WORD.sub('-', code).lower()}",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": message,
+            "instance": f"urn:lmigrate:request:{request_ids.current()}",
+            "code": code,
+        },
+    )
+    made.mimetype = "application/problem+json"
+    return made
+
+
+def _lmigrate_error(error: lm.LmigrateError) -> Response:
+    status = status_of(error)
+    if status >= 500:
+        log.error("request failed", error=str(error), code=error.code, exc_info=error)
+    if status == 500:
+        return answer(status, "UnexpectedError", _unexpected_message())
+    return answer(status, error.code, str(error))
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status >= 500:
+        log.error("request failed", exc_info=error)
+    made = answer(status, type(error).__name__, _description(error, status))
+    for name, value in error.get_headers():
+        if name.lower() not in {"content-type", "content-length"}:
+            made.headers[name] = value  # Allow of 405, Location of 308
+    return made
+
+
+def _description(error: HTTPException, status: int) -> str:
+    if status == 404:
+        return "The resource could not be found."
+    return _unexpected_message() if status >= 500 else (error.description or HTTPStatus(status).phrase)
+
+
+def _database_error(error: Exception) -> Response:
+    log.error("database unavailable", exc_info=error)
+    return answer(503, "DatabaseUnavailable", "The database does not answer at this time. Try again in a moment.")
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("unexpected error", exc_info=error)
+    return answer(500, "UnexpectedError", _unexpected_message())
+
+
+def _unexpected_message() -> str:
+    return f"Unexpected API error. The log of the API has the details under {request_ids.current()}."

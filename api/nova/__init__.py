@@ -1,0 +1,1 @@
+"""Nova's compute API, as far as live migration needs it."""

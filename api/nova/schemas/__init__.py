@@ -1,0 +1,1 @@
+"""Requests and answers of Nova's wire, each field with the microversions that have it."""

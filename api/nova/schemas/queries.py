@@ -1,0 +1,138 @@
+"""Query strings of Nova's lists.  Where Nova ignores what it does not know, so do these; where it refuses, these refuse."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from api.nova.leniency import Boolean, DateTime, HostName, NonNegative
+
+
+class Lenient(BaseModel):
+    """Unknown parameters are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Paged(Lenient):
+    """``limit`` and ``marker``."""
+
+    limit: NonNegative | None = None
+    marker: str | None = None
+
+
+class Changes(Paged):
+    """A span of last changes."""
+
+    changes_since: DateTime | None = Field(None, alias="changes-since")
+    changes_before: DateTime | None = Field(None, alias="changes-before")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.changes_since and self.changes_before and self.changes_before < self.changes_since:
+            raise ValueError("The value of changes-since must be less than or equal to changes-before.")
+        return self
+
+
+class ServersQuery(Changes):
+    """Filters of the list of servers."""
+
+    name: str | None = None
+    host: str | None = None
+    status: str | None = None
+    uuid: str | None = None
+    deleted: str | None = None
+
+
+class MigrationsQuery(Lenient):
+    """2.1: filters of the list of migrations."""
+
+    host: str | None = None
+    instance_uuid: str | None = None
+    source_compute: str | None = None
+    status: str | None = None
+    migration_type: str | None = None
+    hidden: str | None = None
+
+
+class MigrationsQuery259(MigrationsQuery, Paged):
+    """2.59: pages, and changes since; what is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    changes_since: DateTime | None = Field(None, alias="changes-since")
+
+
+class MigrationsQuery266(MigrationsQuery, Changes):
+    """2.66: changes before."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MigrationsQuery280(MigrationsQuery266):
+    """2.80: by user and project."""
+
+    user_id: str | None = None
+    project_id: str | None = None
+
+
+class HypervisorsQuery253(BaseModel):
+    """2.53: by part of the name, with the servers on each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: NonNegative | None = None
+    marker: str | None = None
+    hypervisor_hostname_pattern: HostName | None = None
+    with_servers: Boolean = False
+
+
+class HypervisorQuery253(BaseModel):
+    """2.53: with the servers on it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    with_servers: Boolean = False
+
+
+class ServicesQuery(Lenient):
+    """By host and kind."""
+
+    host: str | None = None
+    binary: str | None = None
+
+
+class ServicesQuery275(ServicesQuery):
+    """2.75: what is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ActionsQuery258(BaseModel):
+    """2.58: pages, and changes since."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: NonNegative | None = None
+    marker: str | None = None
+    changes_since: DateTime | None = Field(None, alias="changes-since")
+
+
+class ActionsQuery266(Changes):
+    """2.66: changes before."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+SERVERS: dict[str, type[BaseModel]] = {"2.1": ServersQuery}
+MIGRATIONS: dict[str, type[BaseModel]] = {
+    "2.1": MigrationsQuery,
+    "2.59": MigrationsQuery259,
+    "2.66": MigrationsQuery266,
+    "2.80": MigrationsQuery280,
+}
+HYPERVISORS: dict[str, type[BaseModel]] = {"2.1": Lenient, "2.33": Paged, "2.53": HypervisorsQuery253}
+HYPERVISOR: dict[str, type[BaseModel]] = {"2.1": Lenient, "2.53": HypervisorQuery253}
+SERVICES: dict[str, type[BaseModel]] = {"2.1": ServicesQuery, "2.75": ServicesQuery275}
+ACTIONS: dict[str, type[BaseModel]] = {"2.1": Lenient, "2.58": ActionsQuery258, "2.66": ActionsQuery266}

@@ -1,0 +1,58 @@
+"""How Nova's wire says in which state a server is."""
+
+from __future__ import annotations
+
+from lmigrate.db.models import Host, Instance
+from lmigrate.db.stores.servers_view import ServerFilter
+from lmigrate.states import MIGRATABLE, PowerState, TaskState, VmState
+
+_STATUS = {
+    VmState.ACTIVE: "ACTIVE",
+    VmState.PAUSED: "PAUSED",
+    VmState.STOPPED: "SHUTOFF",
+    VmState.SUSPENDED: "SUSPENDED",
+    VmState.ERROR: "ERROR",
+    VmState.UNKNOWN: "UNKNOWN",
+}
+
+_POWER = {
+    PowerState.NOSTATE: 0,
+    PowerState.RUNNING: 1,
+    PowerState.BLOCKED: 1,
+    PowerState.PAUSED: 3,
+    PowerState.SHUTDOWN: 1,  # the guest is still closing down
+    PowerState.SHUTOFF: 4,
+    PowerState.CRASHED: 6,
+    PowerState.PMSUSPENDED: 7,
+}
+
+
+def server_status(instance: Instance) -> str:
+    """ACTIVE, MIGRATING, …"""
+    if instance.task_state is TaskState.MIGRATING and instance.vm_state in MIGRATABLE:
+        return "MIGRATING"
+    return _STATUS[instance.vm_state]
+
+
+def power_state(instance: Instance) -> int:
+    """Nova's number."""
+    return _POWER[instance.power_state]
+
+
+def with_status(name: str) -> ServerFilter:
+    """The filter for a status of the wire; a word that Nova does not know finds nothing."""
+    wanted = name.upper()
+    if wanted == "MIGRATING":
+        return ServerFilter(vm_states=tuple(MIGRATABLE), is_migrating=True)
+    states = tuple(state for state, status in _STATUS.items() if status == wanted)
+    shown_as_migrating = bool(set(states) & MIGRATABLE)
+    return ServerFilter(vm_states=states, is_migrating=False if shown_as_migrating else None)
+
+
+def host_status(host: Host | None, down_reason: str | None) -> str:
+    """UP, DOWN, MAINTENANCE (switched off for new guests) or UNKNOWN."""
+    if host is None:
+        return "UNKNOWN"
+    if down_reason is not None:
+        return "DOWN"
+    return "UP" if host.enabled else "MAINTENANCE"

@@ -1,0 +1,1 @@
+"""lmigrate's own API: what Nova has no word for."""

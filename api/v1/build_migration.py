@@ -1,0 +1,60 @@
+"""From a migration's record to ``/v1``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.v1.schemas.migrations import Event, Migration, MigrationDetail, Progress, Sample, Step
+from lmigrate.db.stores import migrations_view
+from lmigrate.db.stores.migrations_view import MigrationRecord
+from lmigrate.states import MigrationStatus
+
+_FROM_SAMPLE = ("iteration", "bandwidth_bps", "dirty_rate_bps", "expected_downtime_ms", "throttle_percent", "elapsed_ms", "at")
+_FROM_ROW = (
+    "memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes",
+    "disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes",
+)  # fmt: skip
+
+
+def migration(record: MigrationRecord) -> Migration:
+    """A migration in a list."""
+    return Migration(**_common(record))
+
+
+def migration_detail(found: migrations_view.MigrationDetail, *, with_samples: bool) -> MigrationDetail:
+    """A migration with all that was recorded of it."""
+    samples = found.samples if with_samples else ()
+    return MigrationDetail(
+        **_common(found.record),
+        steps=[Step(**_same(Step, row)) for row in found.steps],
+        events=[Event(**_same(Event, row)) for row in found.events],
+        samples=[Sample(**_same(Sample, row)) for row in samples],
+    )
+
+
+def _common(record: MigrationRecord) -> dict[str, Any]:
+    row = record.migration
+    different = {"instance_name", "progress", "refusals"}
+    same = {name: getattr(row, name) for name in Migration.model_fields if name not in different}
+    refusals = {host: str(reason) for host, reason in row.refusals.items()}
+    return same | {"instance_name": record.instance_name, "refusals": refusals, "progress": _progress(record)}
+
+
+def _progress(record: MigrationRecord) -> Progress:
+    row, sample = record.migration, record.sample
+    measured = {name: getattr(sample, name) if sample else None for name in _FROM_SAMPLE}
+    return Progress(percent=_percent(record), **{name: getattr(row, name) for name in _FROM_ROW}, **measured)
+
+
+def _percent(record: MigrationRecord) -> int:
+    row = record.migration
+    if row.status is MigrationStatus.COMPLETED:
+        return 100
+    total = row.memory_total_bytes + row.disk_total_bytes
+    if total == 0:
+        return 0
+    return max(0, min(100, 100 - 100 * (row.memory_remaining_bytes + row.disk_remaining_bytes) // total))
+
+
+def _same(shape: type[Step | Event | Sample], row: object) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in shape.model_fields}

@@ -1,0 +1,40 @@
+"""/v1/servers: guests with their disks, where they were seen, and what is wrong with them."""
+
+from __future__ import annotations
+
+from api.contract import contract
+from api.pagination import MarkerNotFound
+from api.v1 import build_server
+from api.v1.blueprint import v1
+from api.v1.schemas.servers import ServerDetail, Servers, ServersQuery
+from lmigrate.db.session import reading
+from lmigrate.db.stores import servers_view
+from lmigrate.db.stores.servers_view import ServerFilter, ServerRecord
+from lmigrate.errors import InstanceNotFound
+
+
+@v1.get("/servers")
+@contract(query=ServersQuery, answer=Servers)
+def list_servers(query: ServersQuery) -> Servers:
+    """List guests."""
+    records = _page(query)
+    found = [build_server.server(record) for record in records]
+    return Servers(servers=found, next_marker=found[-1].uuid if len(found) == query.limit else None)
+
+
+@v1.get("/servers/<uuid>")
+@contract(answer=ServerDetail, errors=(404,))
+def show_server(uuid: str) -> ServerDetail:
+    """Show one guest."""
+    with reading() as session:
+        record = servers_view.one(session, uuid)
+        return build_server.server_detail(record, servers_view.sightings(session, record.instance.uuid))
+
+
+def _page(query: ServersQuery) -> list[ServerRecord]:
+    wanted = ServerFilter(name=query.name, host=query.host, has_anomaly=query.anomaly)
+    with reading() as session:
+        try:
+            return servers_view.page(session, wanted, query.limit, query.marker)
+        except InstanceNotFound as error:
+            raise MarkerNotFound(marker=query.marker) from error
