@@ -39,7 +39,7 @@ def url(paths: LabPaths, state: LabState, *, inside: bool) -> str:
     """Kombu's URL from inside the lab's network or from the machine; token_urlsafe needs no quoting."""
     if inside:
         return f"redis://:{state.redis_password}@{state.addresses['ctl']}:{_PORT}/0"
-    return f"redis+socket://{paths.redis_socket}?password={state.redis_password}"
+    return f"redis+socket://:{state.redis_password}@{paths.redis_socket}"
 
 
 def answers(paths: LabPaths) -> bool:

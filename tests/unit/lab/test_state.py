@@ -48,7 +48,7 @@ def test_each_node_gets_its_own_settings(paths: LabPaths, state: LabState) -> No
     assert host["LMIGRATE_BROKER__URL"].startswith(f"redis://:{state.redis_password}@{state.addresses['ctl']}")
     front = services.environment(paths, state, services.FRONT)
     assert "LMIGRATE_HOST__NAME" not in front
-    assert front["LMIGRATE_BROKER__URL"].startswith(f"redis+socket://{paths.redis_socket}")
+    assert front["LMIGRATE_BROKER__URL"].endswith(f"@{paths.redis_socket}")
 
 
 def test_a_host_that_shall_look_small_holds_the_rest_back(paths: LabPaths, state: LabState) -> None:
