@@ -17,7 +17,6 @@ class HostState:
     qemu_version: int
     virt_types: tuple[str, ...]
     arch: str | None
-    usable_models: tuple[str, ...]  # CPU models that KVM offers here; empty: not known
 
     memory_mib: int
     reserved_memory_mib: int  # for the host itself

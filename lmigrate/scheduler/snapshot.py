@@ -8,9 +8,9 @@ from lmigrate.clock import utcnow
 from lmigrate.config import settings
 from lmigrate.db.models import BlockDeviceMapping, Host, Instance, Migration
 from lmigrate.db.session import Session
-from lmigrate.db.stores import disks, hosts, sightings, usage
+from lmigrate.db.stores import disks, hosts, usage
 from lmigrate.scheduler.host_state import HostState
-from lmigrate.scheduler.request import RequestSpec, named_cpu_model
+from lmigrate.scheduler.request import RequestSpec
 
 
 def host_states(session: Session, rows: Sequence[Host], *, except_migration: int | None = None) -> list[HostState]:
@@ -22,7 +22,6 @@ def host_states(session: Session, rows: Sequence[Host], *, except_migration: int
 def request_spec(session: Session, migration: Migration, instance: Instance) -> RequestSpec:
     """What ``migration`` asks for."""
     source = hosts.by_name(session, migration.source_host)
-    seen = sightings.get(session, migration.source_host, instance.uuid)
     return RequestSpec(
         instance_uuid=instance.uuid,
         source_host=migration.source_host,
@@ -33,7 +32,6 @@ def request_spec(session: Session, migration: Migration, instance: Instance) -> 
         hypervisor_type=source.hypervisor_type if source else None,
         qemu_version=source.qemu_version if source else None,
         arch=source.cpu.get("arch") if source else None,
-        cpu_model=named_cpu_model(seen.cpu_xml if seen else None),
         requested_destination=migration.requested_destination,
         is_forced=migration.is_forced,
         excluded={host: str(reason) for host, reason in migration.refusals.items()},
@@ -61,7 +59,6 @@ def _host_state(row: Host, taken: usage.HostUsage) -> HostState:
         qemu_version=row.qemu_version,
         virt_types=tuple(row.virt_types),
         arch=row.cpu.get("arch"),
-        usable_models=tuple(row.cpu.get("usable_models") or ()),
         memory_mib=row.memory_mib,
         reserved_memory_mib=row.reserved_memory_mib,
         used_memory_mib=taken.memory_mib,

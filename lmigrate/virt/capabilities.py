@@ -15,7 +15,6 @@ def read_facts(connection: libvirt.virConnect) -> HostFacts:
     arch = capabilities.findtext("./host/cpu/arch") or "x86_64"
     virt_types = _virt_types(capabilities, arch)
     domain_capabilities = parse(connection.getDomainCapabilities(None, arch, None, "kvm" if "kvm" in virt_types else "qemu"))
-    info = connection.getInfo()
     return HostFacts(
         uuid=capabilities.findtext("./host/uuid") or "",
         hostname=connection.getHostname(),
@@ -24,14 +23,20 @@ def read_facts(connection: libvirt.virConnect) -> HostFacts:
         qemu_version=connection.getVersion(),
         virt_types=virt_types,
         arch=arch,
-        vcpus=info[2],
-        memory_mib=info[1],
+        vcpus=connection.getInfo()[2],
+        memory_mib=_memory_mib(connection),
         cpu_model=capabilities.findtext("./host/cpu/model"),
         cpu_vendor=capabilities.findtext("./host/cpu/vendor"),
         cpu_features=tuple(sorted(feature.get("name", "") for feature in capabilities.findall("./host/cpu/feature"))),
         usable_models=_usable_models(domain_capabilities),
         cpu_xml=_host_model(domain_capabilities),
     )
+
+
+def _memory_mib(connection: libvirt.virConnect) -> int:
+    """Physical memory of all cells.  virNodeGetInfo counts NUMA cells, and misses memory that came later."""
+    stats = connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
+    return int(stats["total"]) // 1024
 
 
 def compare_cpu(connection: libvirt.virConnect, cpu_xml: str, virt_type: str) -> str | None:

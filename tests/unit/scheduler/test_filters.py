@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from lmigrate.scheduler.filters.cpu import cpu
@@ -13,7 +11,7 @@ from lmigrate.scheduler.filters.not_excluded import not_excluded
 from lmigrate.scheduler.filters.not_source import not_source
 from lmigrate.scheduler.filters.ram import ram
 from lmigrate.scheduler.filters.up import up
-from lmigrate.scheduler.request import RequestSpec, named_cpu_model
+from lmigrate.scheduler.request import RequestSpec
 from tests.unit.scheduler.states import UUID, host_state, spec
 
 
@@ -77,8 +75,8 @@ def test_ram_speaks_as_nova() -> None:
     assert reason == f"Unable to migrate {UUID} to node6: Lack of memory(host:512 <= instance:1024)"
 
 
-def _kvm(model: str | None = None) -> RequestSpec:
-    return spec(virt_type="kvm", arch="x86_64", cpu_model=model)
+def _kvm() -> RequestSpec:
+    return spec(virt_type="kvm", arch="x86_64")
 
 
 def test_cpu_wants_the_guests_virt_type() -> None:
@@ -92,35 +90,8 @@ def test_cpu_wants_the_same_architecture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("usable", "model", "is_refused"),
-    [(("qemu64",), "qemu64", False), (("qemu64",), "Skylake", True), ((), "Skylake", False), (("qemu64",), None, False)],
-)
-def test_cpu_model_is_compared_when_both_are_known(usable: tuple[str, ...], model: str | None, is_refused: bool) -> None:
-    assert (cpu(host_state("node6", usable_models=usable), _kvm(model)) is not None) == is_refused
-
-
-def test_cpu_model_does_not_matter_to_tcg() -> None:
-    assert cpu(host_state("node6", usable_models=("qemu64",)), replace(_kvm("Skylake"), virt_type="qemu")) is None
-
-
-@pytest.mark.parametrize(
     ("free", "reserved", "need", "is_refused"), [(10, 0, 10, False), (10, 1, 10, True), (0, 0, 0, False), (5, 10, 0, False)]
 )
 def test_disk(free: int, reserved: int, need: int, is_refused: bool) -> None:
     host = host_state("node6", disk_free_bytes=free, reserved_disk_bytes=reserved)
     assert (disk(host, spec(disk_bytes=need)) is not None) == is_refused
-
-
-@pytest.mark.parametrize(
-    ("xml", "model"),
-    [
-        (None, None),
-        ("<cpu mode='custom' match='exact'><model fallback='forbid'>Skylake-Client</model></cpu>", "Skylake-Client"),
-        ("<cpu match='exact'><model>qemu64</model></cpu>", "qemu64"),
-        ("<cpu mode='host-passthrough'/>", None),
-        ("<cpu mode='host-model'><model>Skylake-Client</model></cpu>", None),
-        ("<cpu><topology sockets='1' cores='2' threads='1'/></cpu>", None),
-    ],
-)
-def test_named_cpu_model(xml: str | None, model: str | None) -> None:
-    assert named_cpu_model(xml) == model
