@@ -46,8 +46,7 @@ def survey(context: StepContext, domain: DomainInfo) -> Survey:
 
 def _local_disk(context: StepContext, disk: DiskInfo) -> LocalDisk:
     path = disk.path or ""
-    info = disk_image.inspect(path)
-    chain = disk_image.backing_chain(path)
+    info, *chain = disk_image.inspect_chain(path)
     return LocalDisk(
         device_name=disk.device_name,
         path=path,

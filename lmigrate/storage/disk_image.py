@@ -38,32 +38,27 @@ class FileIdentity:
         return asdict(self)
 
 
-def inspect(path: str) -> ImageInfo:
-    """Ask qemu-img about an image that a running QEMU may hold open (hence no lock: --force-share).
+def inspect_chain(path: str) -> list[ImageInfo]:
+    """An image and those below it, nearest first, as qemu-img tells.
+
+    A running QEMU may hold them open, hence no lock (--force-share).
 
     Raises:
-        CommandFailed: it is not there or not readable.
+        CommandFailed: one of them is not there or not readable.
     """
-    info = json.loads(shell.run(["qemu-img", "info", "--force-share", "--output=json", path]))
+    text = shell.run(["qemu-img", "info", "--force-share", "--backing-chain", "--output=json", path])
+    return [_image(info) for info in json.loads(text)]
+
+
+def _image(info: dict[str, Any]) -> ImageInfo:
     return ImageInfo(
-        path=path,
+        path=info["filename"],
         format=info["format"],
         capacity_bytes=info["virtual-size"],
         allocation_bytes=info["actual-size"],
         backing_path=info.get("full-backing-filename") or info.get("backing-filename"),
         backing_format=info.get("backing-filename-format"),
     )
-
-
-def backing_chain(path: str) -> list[ImageInfo]:
-    """The images below ``path``, nearest first."""
-    chain: list[ImageInfo] = []
-    below = inspect(path).backing_path
-    while below is not None:
-        info = inspect(below)
-        chain.append(info)
-        below = info.backing_path
-    return chain
 
 
 def create(path: Path, image_format: str, capacity_bytes: int, backing: ImageInfo | None = None) -> None:
