@@ -20,6 +20,8 @@ from sqlalchemy.orm import Session
 
 from lmigrate.config import DatabaseSettings, settings
 
+__all__ = ["Session", "engine", "make_engine", "ping", "reading", "writing"]
+
 
 @contextmanager
 def reading() -> Iterator[Session]:

@@ -96,9 +96,9 @@ class Connection:
         return error.get_error_code() in _LOST and not connection.isAlive()
 
     def when_open(self, register: Callable[[libvirt.virConnect], None]) -> None:
-        """Run ``register(connection)`` now and whenever a new connection is opened."""
-        self._on_open.append(register)
+        """Run ``register(connection)`` on this connection and on every one that is opened later."""
         self.call("register", register)
+        self._on_open.append(register)
 
     def _open(self) -> libvirt.virConnect:
         with self._lock:
