@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from lmigrate.db.models import DomainSighting, Host, Instance, Migration, Reservation
-from lmigrate.states import IN_PROGRESS, PowerState, VmState
+from lmigrate.states import IN_PROGRESS, TERMINAL, PowerState, VmState
 
 _INACTIVE = [power for power in PowerState if not power.is_active]
 
@@ -84,6 +84,7 @@ def _add_guests(usage: dict[str, HostUsage], guests: Iterable[tuple[str, str, in
 def _add_reservations(session: Session, usage: dict[str, HostUsage], names: Collection[str], except_migration: int | None) -> None:
     query = select(Reservation, Migration.instance_uuid).join(Migration, Migration.id == Reservation.migration_id)
     query = query.where(Reservation.host.in_(names), Reservation.migration_id != (except_migration or 0))
+    query = query.where(Migration.status.not_in(list(TERMINAL)))  # a worker that lags behind may reserve for one that has ended
     for reservation, uuid in session.execute(query.execution_options(populate_existing=True)):
         usage[reservation.host].memory_of.setdefault(uuid, reservation.memory_mib)
         usage[reservation.host].reserved_disk_bytes += reservation.disk_bytes

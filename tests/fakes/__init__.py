@@ -1,0 +1,1 @@
+"""Fakes: real behaviour without the real thing."""
