@@ -7,6 +7,7 @@ from dataclasses import replace
 from subprocess import PIPE, STDOUT
 from typing import TYPE_CHECKING
 
+from lmigrate.clock import utcnow
 from lmigrate.lab import certificates, host_files, postgresql, redis, registration, services
 from lmigrate.lab.certificates import CertificateAuthority
 from lmigrate.lab.errors import LabError, NoSuchLab, OptionsDiffer
@@ -140,12 +141,13 @@ def _start_daemons(lab: Lab, say: Callable[[str], None]) -> None:
     upgraded = lab.front.run(services.lmigrate_command("db", "upgrade"), timeout_s=_SCHEMA_DEADLINE_S)
     if upgraded.returncode != 0:
         raise LabError(f"`lmigrate db upgrade` failed: {upgraded.stderr.strip()[-2000:]}")
-    for node in lab.nodes.values():
-        _start_all(lab, node)
-    registration.wait_for_hosts(lab)
+    began = utcnow()
+    started = {node.name for node in lab.nodes.values() if "host" in _start_all(lab, node)}
+    registration.wait_for_hosts(lab, dict.fromkeys(started, began))
     say(f"API at {lab.url}, Flower at {lab.flower_url} (lab:{lab.state.flower_password})")
 
 
-def _start_all(lab: Lab, node: Node) -> None:
-    for name, argv in services.commands(lab.paths, lab.state, node.name).items():
-        node.start_daemon(name, argv)
+def _start_all(lab: Lab, node: Node) -> list[str]:
+    """Start every daemon of a node that does not run; their names."""
+    known = services.commands(lab.paths, lab.state, node.name)
+    return [name for name, argv in known.items() if node.start_daemon(name, argv)]

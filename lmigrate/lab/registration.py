@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lmigrate import clock
@@ -16,27 +18,31 @@ if TYPE_CHECKING:
 _DEADLINE_S = 90.0
 
 
-def wait_for_hosts(lab: Lab, deadline_s: float = _DEADLINE_S) -> None:
+def wait_for_hosts(lab: Lab, seen_since: Mapping[str, datetime], deadline_s: float = _DEADLINE_S) -> None:
     """Return when the API answers and lists every host as up.
+
+    ``seen_since``: a host that stands in it counts only with a heartbeat that is newer, so that the
+    last sign of life of a daemon that has died is not taken for one of its successor.
 
     Raises:
         StartFailed: it does not in time; shows the log of what is missing.
     """
     until = clock.monotonic_s() + deadline_s
-    while missing := _missing(lab):
+    while missing := _missing(lab, seen_since):
         if clock.monotonic_s() > until:
-            node, daemon = (
-                (lab.front, "api") if missing == set(lab.hosts) and not _get(lab, "/healthz") else (lab.host(min(missing)), "host")
-            )
+            node, daemon = (lab.host(min(missing)), "host") if _get(lab, "/healthz") else (lab.front, "api")
             log = f" The end of the log of {daemon} on {node.name}:\n{node.log_tail(daemon)}"
             raise StartFailed(what=f"the registration of {', '.join(sorted(missing))}", deadline_s=deadline_s, log=log)
         clock.sleep_s(0.2)
 
 
-def _missing(lab: Lab) -> set[str]:
-    listed = _get(lab, "/v1/hosts") or {}
-    up = {host["name"] for host in listed.get("hosts", []) if host.get("state") == "up"}
-    return set(lab.hosts) - up
+def _missing(lab: Lab, seen_since: Mapping[str, datetime]) -> set[str]:
+    listed = (_get(lab, "/v1/hosts") or {}).get("hosts", [])
+    return set(lab.hosts) - {host["name"] for host in listed if _is_up(host, seen_since.get(host["name"]))}
+
+
+def _is_up(host: Mapping[str, Any], since: datetime | None) -> bool:
+    return host["state"] == "up" and (since is None or datetime.fromisoformat(host["last_seen_at"]) >= since)
 
 
 def _get(lab: Lab, path: str) -> dict[str, Any] | None:

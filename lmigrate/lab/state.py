@@ -9,7 +9,7 @@ import json
 import secrets
 import socket
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Self
 
 from lmigrate.lab import accel, network
@@ -51,11 +51,16 @@ class LabState:
 
         Raises:
             NoSuchLab: there is none (or only the beginning of one).
+            LabError: another version of lmigrate made it.
         """
         try:
             data = json.loads(paths.state.read_text())
         except FileNotFoundError as error:
             raise NoSuchLab(lab_id=paths.top.name, root=lab_root()) from error
+        if set(data) != {item.name for item in fields(cls)}:
+            raise LabError(
+                f"{paths.state} is another version's. `lmigrate lab down --id {paths.top.name}` removes the lab that it describes"
+            )
         return cls(**(data | {"options": LabOptions.from_json(data["options"])}))
 
     def save(self, paths: LabPaths) -> None:

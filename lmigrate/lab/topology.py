@@ -1,6 +1,6 @@
 """A lab as tests, benchmarks and the command line hold it.
 
-with Lab.up(LabOptions(lab_id="t1", instances="private")) as lab:
+with Lab.throwaway(LabOptions(lab_id="t1", instances="private")) as lab:
     lab.host("node5").run(["virsh", "list"], check=True)
     lab.cut("node6")
 """
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -69,6 +70,15 @@ class Lab:
         return lab
 
     @classmethod
+    @contextmanager
+    def throwaway(cls, options: LabOptions, say: Say = lambda _line: None) -> Iterator[Self]:
+        """A lab for the length of a ``with`` block; a start that fails leaves nothing behind either."""
+        try:
+            yield cls.up(options, say)
+        finally:
+            remove(options.lab_id)
+
+    @classmethod
     def attach(cls, lab_id: str) -> Self:
         """The lab of that id, as it stands.
 
@@ -83,6 +93,7 @@ class Lab:
         remove(self.options.lab_id)
 
     def __enter__(self) -> Self:
+        """For a lab that is up already; :meth:`throwaway` covers a start that fails too."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

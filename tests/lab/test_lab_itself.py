@@ -43,7 +43,7 @@ def new_id() -> str:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with Lab.up(LabOptions(lab_id=new_id(), daemons=False)) as up:
+    with Lab.throwaway(LabOptions(lab_id=new_id(), daemons=False)) as up:
         yield up
 
 
@@ -89,7 +89,7 @@ def alive(lab_id: str) -> dict[int, Path]:
 def test_a_guest_moves_and_nothing_is_left_of_the_lab(instances: str, database: str, *, tls: bool) -> None:
     before = machine()
     options = LabOptions(lab_id=new_id(), instances=instances, tls=tls, database=database, daemons=False)
-    with Lab.up(options) as lab:
+    with Lab.throwaway(options) as lab:
         assert machine() == before
         first, second = lab.hosts.values()
         name = start_domain(lab, first)
@@ -121,7 +121,7 @@ def test_another_lab_under_the_same_id_is_refused(lab: Lab) -> None:
 
 
 def test_two_labs_stand_side_by_side(lab: Lab) -> None:
-    with Lab.up(LabOptions(lab_id=new_id(), hosts=("node5",), daemons=False)) as other:
+    with Lab.throwaway(LabOptions(lab_id=new_id(), hosts=("node5",), daemons=False)) as other:
         name = start_domain(other, other.host("node5"))
         assert name not in lab.host("node5").domains()
         assert {other.state.api_port, other.state.flower_port}.isdisjoint({lab.state.api_port, lab.state.flower_port})
@@ -247,13 +247,13 @@ def test_up_after_a_crash_in_the_middle_of_up() -> None:
     time.sleep(0.6)
     up.kill()
     up.wait()
-    with Lab.up(LabOptions(lab_id=lab_id, daemons=False)) as lab:
+    with Lab.throwaway(LabOptions(lab_id=lab_id, daemons=False)) as lab:
         assert all(host.domains() == {} for host in lab.hosts.values())
         assert len(alive(lab_id)) == 2 * len(lab.nodes)
 
 
 def test_a_lab_without_kvm_runs_its_guests_by_tcg() -> None:
-    with Lab.up(LabOptions(lab_id=new_id(), hosts=("node5",), accel="tcg", daemons=False)) as lab:
+    with Lab.throwaway(LabOptions(lab_id=new_id(), hosts=("node5",), accel="tcg", daemons=False)) as lab:
         host = lab.host("node5")
         assert not lab.accel.is_kvm
         assert "kvm" not in host.virsh("capabilities").stdout.split("<guest>")[1]
