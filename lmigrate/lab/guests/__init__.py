@@ -1,0 +1,1 @@
+"""Guests of the lab: they count in memory and tell on the serial port what they saw."""
