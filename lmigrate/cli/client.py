@@ -1,0 +1,133 @@
+"""The API, from the command line: timeouts, errors as sentences, pages as iterators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from lmigrate.cli.exit_codes import ExitCode, Failure, Refused, Unreachable
+from lmigrate.ids import is_uuid
+
+Json = dict[str, Any]
+
+#: `force` exists up to 2.67; from 2.34 the answer does not wait for the checks
+NOVA_VERSION = {"OpenStack-API-Version": "compute 2.67"}
+_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+_PAGE = 200
+
+
+class Client:
+    """One API server."""
+
+    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
+        self.url = url.rstrip("/")
+        try:
+            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, transport=transport)
+        except httpx.InvalidURL as error:
+            raise Failure(
+                f"{url!r} is not a URL ({error}). Set LMIGRATE_URL to something like http://127.0.0.1:8774.", ExitCode.USAGE
+            ) from error
+
+    def get(self, path: str, **query: object) -> Json:
+        """GET a JSON object; parameters that are None are left out."""
+        wanted = {name: _text(value) for name, value in query.items() if value is not None}
+        return self._json(self._send("GET", path, params=wanted))
+
+    def patch(self, path: str, body: Json) -> Json:
+        """PATCH, and the JSON object that comes back."""
+        return self._json(self._send("PATCH", path, json=body))
+
+    def pages(self, path: str, key: str, limit: int | None = None, **query: object) -> Iterator[Json]:
+        """The rows of a list of ``/v1``, page after page, at most ``limit``."""
+        marker, left = None, limit
+        while left is None or left > 0:
+            page = self.get(path, marker=marker, limit=min(left or _PAGE, _PAGE), **query)
+            yield from page[key]
+            marker = page["next_marker"]
+            left = None if left is None else left - len(page[key])
+            if marker is None:
+                return
+
+    def live_migrate(self, server_uuid: str, wanted: Json) -> str:
+        """Ask for a live migration; the id of the request."""
+        response = self._send("POST", f"/v2.1/servers/{_quoted(server_uuid)}/action", json={"os-migrateLive": wanted}, headers=NOVA_VERSION)
+        return str(response.headers.get("x-compute-request-id", ""))
+
+    def abort(self, server_uuid: str, migration_id: int) -> None:
+        """Ask for an abort."""
+        self._send("DELETE", f"/v2.1/servers/{_quoted(server_uuid)}/migrations/{migration_id}", headers=NOVA_VERSION)
+
+    def migration(self, reference: str | int, *, samples: bool = False) -> Json:
+        """One migration, by id or uuid."""
+        return self.get(f"/v1/migrations/{_quoted(reference)}", samples=samples)
+
+    def server(self, reference: str) -> Json:
+        """One guest, by uuid or by a name that only one has."""
+        return self.get(f"/v1/servers/{_quoted(self.server_uuid(reference))}")
+
+    def server_uuid(self, reference: str) -> str:
+        """The uuid of the guest that is meant.
+
+        Raises:
+            Failure: there is none of that name, or more than one.
+        """
+        if is_uuid(reference):
+            return reference.lower()
+        found = [row["uuid"] for row in self.pages("/v1/servers", "servers", name=f"^{reference}$") if row["name"] == reference]
+        if not found:
+            raise Failure(f"There is no server named {reference!r}. `lmigrate server list` shows all.", ExitCode.NOT_FOUND)
+        if len(found) > 1:
+            raise Failure(f"{len(found)} servers are named {reference!r}: say which by its UUID ({', '.join(found)}).", ExitCode.CONFLICT)
+        return str(found[0])
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise Failure(
+                f"{self.url!r} is not a URL ({error}). Set LMIGRATE_URL to something like http://127.0.0.1:8774.", ExitCode.USAGE
+            ) from error
+        except httpx.TimeoutException as error:
+            raise Unreachable(f"The API at {self.url} did not answer in time. `curl {self.url}/readyz` says what it waits for.") from error
+        except httpx.TransportError as error:
+            raise Unreachable(
+                f"The API at {self.url} cannot be reached ({error}). Is it running (`lmigrate api run`), and is LMIGRATE_URL right?",
+            ) from error
+        if response.is_error:
+            raise Refused(_message(response), response.status_code)
+        return response
+
+    def _json(self, response: httpx.Response) -> Json:
+        try:
+            value = response.json()
+        except ValueError as error:
+            raise Failure(f"{self.url} does not speak lmigrate's API (no JSON in its answer). Is LMIGRATE_URL right?") from error
+        if not isinstance(value, dict):
+            raise Failure(f"{self.url} does not speak lmigrate's API (no JSON object in its answer). Is LMIGRATE_URL right?")
+        return value
+
+
+def _message(response: httpx.Response) -> str:
+    """The sentence of a problem document or of a Nova fault."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if isinstance(body, dict) and "detail" in body:
+        return str(body["detail"])
+    if isinstance(body, dict) and len(body) == 1:
+        fault = next(iter(body.values()))
+        if isinstance(fault, dict) and "message" in fault:
+            return str(fault["message"])
+    return f"{response.request.url} answered {response.status_code} {response.reason_phrase}."
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _quoted(part: object) -> str:
+    return quote(str(part), safe="")

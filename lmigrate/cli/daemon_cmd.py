@@ -1,0 +1,111 @@
+"""The processes of lmigrate: each command becomes the process that it starts (no child, no shell)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+from pydantic import ValidationError
+
+from lmigrate import log
+from lmigrate.cli.exit_codes import ExitCode, Failure
+from lmigrate.config import Settings, settings
+
+_CELERY = [sys.executable, "-m", "celery", "-A", "tasks.app"]
+#: neither is of use with one worker per queue, and both cost Redis a connection and traffic for each
+_QUIET = ["--without-gossip", "--without-mingle", "--heartbeat-interval", "15"]
+
+
+@click.group()
+def api() -> None:
+    """The HTTP API."""
+
+
+@api.command("run")
+def run_api() -> None:
+    """Serve the HTTP API at LMIGRATE_API__BIND."""
+    configured()
+    become([sys.executable, "-m", "api.serve"])
+
+
+@click.group()
+def conductor() -> None:
+    """The conductor: chooses destinations, rolls back, reconciles."""
+
+
+@conductor.command("run")
+def run_conductor() -> None:
+    """Run a conductor; several may run side by side."""
+    become(conductor_argv(configured()))
+
+
+@click.group()
+def beat() -> None:
+    """The clock of the periodic tasks."""
+
+
+@beat.command("run")
+def run_beat() -> None:
+    """Run the clock; a second one does no harm."""
+    configured()
+    become(beat_argv())
+
+
+@click.group()
+def flower() -> None:
+    """Flower, the page that shows Celery's tasks."""
+
+
+@flower.command("run")
+def run_flower() -> None:
+    """Serve Flower at LMIGRATE_FLOWER__BIND, behind the password of LMIGRATE_FLOWER__BASIC_AUTH."""
+    argv, environment = flower_process(configured())
+    become(argv, environment)
+
+
+def configured() -> Settings:
+    """The settings, with logs set up.
+
+    Raises:
+        Failure: a setting is wrong; it says which.
+    """
+    try:
+        found = settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
+        raise Failure(f"Wrong settings: {wrong}. docs/settings.md lists all.", ExitCode.USAGE) from error
+    log.configure(found.log)
+    return found
+
+
+def conductor_argv(options: Settings) -> list[str]:
+    """The conductor's command line."""
+    threads = ["-P", "threads", "-c", str(options.conductor.concurrency)]
+    return [*_CELERY, "worker", *threads, "-Q", "conductor", "-n", "conductor@%h", *_QUIET]
+
+
+def beat_argv() -> list[str]:
+    """The clock's command line: a schedule kept in memory, since it is fixed and a file would only be in the way."""
+    return [*_CELERY, "beat", "--scheduler", "celery.beat:Scheduler"]
+
+
+def flower_process(options: Settings) -> tuple[list[str], dict[str, str]]:
+    """Flower's command line, and the password in the environment, where other users cannot read it.
+
+    Raises:
+        Failure: no password is set.
+    """
+    password = options.flower.basic_auth
+    if password is None or ":" not in password.get_secret_value():
+        raise Failure("Flower does not start without a password: set LMIGRATE_FLOWER__BASIC_AUTH to user:password.", ExitCode.USAGE)
+    address, _, port = options.flower.bind.rpartition(":")
+    argv = [*_CELERY, "flower", f"--address={address.strip('[]')}", f"--port={port}"]
+    return argv, {"FLOWER_BASIC_AUTH": password.get_secret_value()}
+
+
+def become(argv: list[str], environment: dict[str, str] | None = None) -> None:
+    """Replace this process by ``argv``, so that signals and exit codes are its own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execvpe(argv[0], argv, {**os.environ, **(environment or {})})  # noqa: S606, TID251 - a program gets its environment from here

@@ -1,0 +1,77 @@
+"""`lmigrate`: the group of all commands.  Each is imported only when it is used, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+import click
+
+#: name → where the command is, and its line in the help
+COMMANDS = {
+    "server": ("lmigrate.cli.server_cmd:server", "Guests: list, show, migrate."),
+    "migration": ("lmigrate.cli.migration_cmd:migration", "Migrations: list, show, watch, abort."),
+    "host": ("lmigrate.cli.host_cmd:host", "Hosts: list, show, enable, disable; `run` is the host's daemon."),
+    "api": ("lmigrate.cli.daemon_cmd:api", "The HTTP API."),
+    "conductor": ("lmigrate.cli.daemon_cmd:conductor", "The conductor: chooses destinations, rolls back, reconciles."),
+    "beat": ("lmigrate.cli.daemon_cmd:beat", "The clock of the periodic tasks."),
+    "flower": ("lmigrate.cli.daemon_cmd:flower", "Flower, the page that shows Celery's tasks."),
+    "db": ("lmigrate.cli.db_cmd:db", "The database: upgrade, downgrade, check."),
+    "lab": ("lmigrate.lab.lab_cmd:lab", "Real libvirt hosts on this machine, to try and to test with. Needs root."),
+}
+
+EPILOG = """\b
+Exit codes:
+  0  it worked
+  1  it failed
+  2  wrong usage
+  3  what was named does not exist
+  4  it conflicts with what is there
+  5  the API cannot be reached, or is not ready
+  6  the migration failed
+  7  the migration was cancelled
+\b
+Examples:
+  lmigrate server list
+  lmigrate server migrate web1 --host node6 --watch
+  lmigrate migration list --status running -o json
+  lmigrate host disable node5 --reason "new memory"
+\b
+The API is looked for at LMIGRATE_URL (or --url); http://127.0.0.1:8774 unless set.
+"""
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is run, not when it is listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        return cast("click.Command", getattr(importlib.import_module(module), attribute))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="lmigrate", prog_name="lmigrate")
+@click.option("--url", envvar="LMIGRATE_URL", default="http://127.0.0.1:8774", help="Where the API is.")
+@click.pass_context
+def main(ctx: click.Context, url: str) -> None:
+    """Move running KVM guests between plain libvirt hosts."""
+    ctx.obj = url
+
+
+if __name__ == "__main__":
+    main(prog_name="lmigrate")

@@ -1,0 +1,141 @@
+"""`lmigrate migration`: moves of guests."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from lmigrate.cli.client import Client, Json
+from lmigrate.cli.exit_codes import ExitCode, Failure, Refused
+from lmigrate.cli.render import moment, output_option, print_facts, print_json, print_rows, print_table, size
+from lmigrate.cli.watch import follow
+from lmigrate.states import MigrationStatus
+
+COLUMNS = {
+    "ID": lambda row: row["id"],
+    "SERVER": lambda row: row["instance_name"] or row["instance_uuid"],
+    "FROM": lambda row: row["source_host"],
+    "TO": lambda row: row["dest_host"],
+    "STATUS": lambda row: row["status"],
+    "%": lambda row: row["progress"]["percent"],
+    "CREATED": lambda row: moment(row["created_at"]),
+    "REASON": lambda row: row["error"],
+}
+
+
+@click.group()
+def migration() -> None:
+    """Moves of guests: what was done, what is being done."""
+
+
+@migration.command("list")
+@click.option("--server", "server_ref", help="Those of this guest (UUID or name).")
+@click.option("--host", help="Those from or to this host.")
+@click.option("--status", type=click.Choice([status.value for status in MigrationStatus]), help="Those in this status.")
+@click.option("--limit", type=click.IntRange(1), default=50, help="At most so many.")
+@output_option
+@click.pass_obj
+def list_migrations(url: str, *, server_ref: str | None, host: str | None, status: str | None, limit: int, output: str) -> None:
+    """List migrations, newest first."""
+    client = Client(url)
+    uuid = client.server_uuid(server_ref) if server_ref else None
+    print_rows(client.pages("/v1/migrations", "migrations", limit, server=uuid, host=host, status=status), COLUMNS, output)
+
+
+@migration.command("show")
+@click.argument("migration_ref", metavar="MIGRATION")
+@output_option
+@click.pass_obj
+def show_migration(url: str, migration_ref: str, output: str) -> None:
+    """Show MIGRATION (an id or a UUID) with its journal, its events and why hosts refused."""
+    found = Client(url).migration(migration_ref, samples=output == "json")
+    if output == "json":
+        print_json(found)
+        return
+    print_facts(_facts(found))
+    print_table("Refused by", ["HOST", "REASON"], found["refusals"].items())
+    print_table("Journal", ["TRY", "STEP", "HOST", "STATE", "SECONDS", "ERROR"], [_step(step) for step in found["steps"]])
+    print_table("Events", ["AT", "HOST", "EVENT", "RESULT", "DETAILS"], [_event(event) for event in found["events"]])
+
+
+@migration.command("watch")
+@click.argument("migration_ref", metavar="MIGRATION")
+@click.pass_obj
+def watch_migration(url: str, migration_ref: str) -> None:
+    """Follow MIGRATION (an id or a UUID) to its end; the exit code tells how it went."""
+    client = Client(url)
+    follow(client, client.migration(migration_ref)["id"])
+
+
+@migration.command("abort")
+@click.argument("migration_ref", metavar="MIGRATION")
+@click.option("--watch", is_flag=True, help="Follow it to its end.")
+@click.pass_obj
+def abort_migration(url: str, migration_ref: str, *, watch: bool) -> None:
+    """Abort MIGRATION (an id or a UUID): the guest stays where it is, and what was made is undone."""
+    client = Client(url)
+    found = client.migration(migration_ref)
+    try:
+        client.abort(found["instance_uuid"], found["id"])
+    except Refused as error:
+        raise _too_late(client, found["id"], error) from error
+    click.echo(f"Migration {found['id']} is being aborted.")
+    if watch:
+        follow(client, found["id"])
+
+
+def _too_late(client: Client, number: int, error: Refused) -> Failure:
+    """The API says that the status forbids it: say which status, and what to do."""
+    if error.status not in {400, 409}:
+        return error
+    status = client.migration(number)["status"]
+    return Failure(f"Migration {number} is {status}: it can no longer be aborted (lmigrate migration show {number}).", ExitCode.CONFLICT)
+
+
+def _facts(found: Json) -> dict[str, object]:
+    progress = found["progress"]
+    return {
+        "Migration": f"{found['id']}  {found['uuid']}",
+        "Server": f"{found['instance_name'] or ''}  {found['instance_uuid']}",
+        "From, to": f"{found['source_host']} → {found['dest_host'] or '?'}",
+        "Asked for": _asked(found),
+        "Status": found["status"] if found["phase"] in {"ended", "forward"} else f"{found['status']} ({found['phase']})",
+        "Reason": f"{found['error_code']}: {found['error']}" if found["error"] else None,
+        "Progress": f"{progress['percent']}%",
+        "Memory": _bytes(progress, "memory"),
+        "Disks": _bytes(progress, "disk"),
+        "Pause": f"{found['downtime_ms']} ms" if found["downtime_ms"] is not None else None,
+        "Created": moment(found["created_at"]),
+        "Switched over": moment(found["switched_over_at"]),
+        "Ended": moment(found["ended_at"]),
+        "Request": found["request_id"],
+    }
+
+
+def _asked(found: Json) -> str:
+    host = found["requested_destination"] or "any host"
+    block = {None: "disks as needed", True: "copy local disks", False: "shared disks"}[found["block_migration"]]
+    return f"{host}, {block}{', forced' if found['is_forced'] else ''}"
+
+
+def _bytes(progress: Json, kind: str) -> str | None:
+    total = progress[f"{kind}_total_bytes"]
+    if not total:
+        return None
+    return f"{size(progress[f'{kind}_processed_bytes'])} sent, {size(progress[f'{kind}_remaining_bytes'])} of {size(total)} left"
+
+
+def _step(step: Json) -> tuple[object, ...]:
+    return (step["attempt"], step["name"], step["host"] or "conductor", step["state"], _seconds(step), step["error"])
+
+
+def _event(event: Json) -> tuple[object, ...]:
+    return (moment(event["started_at"]), event["host"], event["event"], event["result"], event["details"])
+
+
+def _seconds(step: Json) -> str | None:
+    if step["started_at"] is None or step["finished_at"] is None:
+        return None
+    taken = datetime.fromisoformat(step["finished_at"]) - datetime.fromisoformat(step["started_at"])
+    return f"{taken.total_seconds():.2f}"

@@ -1,0 +1,113 @@
+"""`lmigrate server`: guests."""
+
+from __future__ import annotations
+
+import click
+
+from lmigrate.cli.client import Client, Json
+from lmigrate.cli.render import moment, output_option, print_facts, print_json, print_rows, print_table, size
+from lmigrate.cli.watch import follow
+
+
+def _state(row: Json) -> str:
+    return f"{row['vm_state']} ({row['task_state']} {row['progress']}%)" if row["task_state"] else str(row["vm_state"])
+
+
+COLUMNS = {
+    "UUID": lambda row: row["uuid"],
+    "NAME": lambda row: row["name"],
+    "HOST": lambda row: row["host"],
+    "STATE": _state,
+    "MEMORY": lambda row: size(row["memory_mib"] * 2**20),
+    "VCPUS": lambda row: row["vcpus"],
+    "ANOMALY": lambda row: row["anomaly"],
+}
+
+
+@click.group()
+def server() -> None:
+    """Guests that the host daemons have found."""
+
+
+@server.command("list")
+@click.option("--name", help="Part of the name.")
+@click.option("--host", help="Those on this host.")
+@click.option("--anomaly", is_flag=True, help="Those with something wrong.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@output_option
+@click.pass_obj
+def list_servers(url: str, *, name: str | None, host: str | None, anomaly: bool, limit: int | None, output: str) -> None:
+    """List guests, newest first."""
+    rows = Client(url).pages("/v1/servers", "servers", limit, name=name, host=host, anomaly=True if anomaly else None)
+    print_rows(rows, COLUMNS, output)
+
+
+@server.command("show")
+@click.argument("server_ref", metavar="SERVER")
+@output_option
+@click.pass_obj
+def show_server(url: str, server_ref: str, output: str) -> None:
+    """Show SERVER (a UUID, or a name that only one has) with its disks and where it was seen."""
+    found = Client(url).server(server_ref)
+    if output == "json":
+        print_json(found)
+        return
+    print_facts(_facts(found))
+    disks = [
+        (disk["device"], disk["destination_type"], disk["format"], size(disk["capacity_bytes"]), disk["path"]) for disk in found["disks"]
+    ]
+    print_table("Disks", ["DEVICE", "KIND", "FORMAT", "SIZE", "PATH"], disks)
+    sightings = [(seen["host"], seen["power_state"], seen["reason"], moment(seen["seen_at"])) for seen in found["sightings"]]
+    print_table("Seen by libvirt", ["HOST", "STATE", "REASON", "AT"], sightings)
+
+
+@server.command("migrate")
+@click.argument("server_ref", metavar="SERVER")
+@click.option("--host", help="Destination; the scheduler confirms it. Without: the scheduler chooses.")
+@click.option("--block-migration", type=click.Choice(["auto", "true", "false"]), default="auto", help="Copy local disks.")
+@click.option("--force", is_flag=True, help="Do not ask the scheduler; the destination's own checks stay. Needs --host.")
+@click.option("--watch", is_flag=True, help="Follow it to its end; the exit code tells how it went.")
+@output_option
+@click.pass_obj
+def migrate(url: str, server_ref: str, *, host: str | None, block_migration: str, force: bool, watch: bool, output: str) -> None:
+    r"""Move SERVER (a UUID, or a name that only one has) to another host while it runs.
+
+    \b
+    Examples:
+      lmigrate server migrate web1 --host node6 --watch
+      lmigrate server migrate web1 --block-migration true
+    """
+    if force and host is None:
+        raise click.UsageError("--force needs --host: there is nothing to force without a destination.")
+    client = Client(url)
+    wanted: Json = {"host": host, "block_migration": {"auto": "auto", "true": True, "false": False}[block_migration]}
+    accepted = _accepted(client, client.live_migrate(client.server_uuid(server_ref), wanted | ({"force": True} if force else {})))
+    if output == "json" and not watch:
+        print_json(accepted)
+        return
+    click.echo(f"Migration {accepted['id']} accepted: {accepted['instance_name']} leaves {accepted['source_host']}.", err=output == "json")
+    if watch:
+        follow(client, accepted["id"])
+        return
+    click.echo(f"Follow it with `lmigrate migration watch {accepted['id']}`.")
+
+
+def _accepted(client: Client, request_id: str) -> Json:
+    return next(client.pages("/v1/migrations", "migrations", 1, request_id=request_id))
+
+
+def _facts(found: Json) -> dict[str, object]:
+    return {
+        "UUID": found["uuid"],
+        "Name": found["name"],
+        "Host": found["host"],
+        "State": _state(found),
+        "Power state": found["power_state"],
+        "Memory": size(found["memory_mib"] * 2**20),
+        "vCPUs": found["vcpus"],
+        "Accelerator": found["virt_type"],
+        "Persistent": found["is_persistent"],
+        "Migration": found["migration_id"],
+        "Anomaly": found["anomaly"],
+        "Launched": moment(found["launched_at"]),
+    }
