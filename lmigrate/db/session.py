@@ -20,6 +20,9 @@ from sqlalchemy.orm import Session
 
 from lmigrate.config import DatabaseSettings, settings
 
+#: Session too: what annotates a session need not name SQLAlchemy
+__all__ = ["Session", "engine", "make_engine", "ping", "reading", "writing"]
+
 __all__ = ["Session", "engine", "make_engine", "ping", "reading", "writing"]
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import Session
-
 from lmigrate.clock import utcnow
 from lmigrate.db.models import Migration, MigrationStep
-from lmigrate.db.session import writing
+from lmigrate.db.session import Session, writing
 from lmigrate.db.stores import journal, migrations
 from lmigrate.migration.dispatch import Dispatcher, StepMessage, address_of
 from lmigrate.migration.steps import BY_NAME, STEPS

@@ -56,7 +56,7 @@ class Monitor:
             return
         self._stored_s = now_s
         with writing() as session:
-            progress.store(session, self.context.migration.id, self.context.instance.uuid, stats)
+            progress.store(session, self.context.migration.id, self.context.instance.uuid, _sample(stats), percent=stats.percent)
 
     def _act(self, stats: JobStats) -> None:
         if self.context.is_abort_requested():
@@ -89,3 +89,10 @@ class Monitor:
     def _abort(self, reason: str) -> None:
         self.context.hypervisor.abort_job(self.context.instance.uuid)
         self.aborted_because = reason
+
+
+def _sample(stats: JobStats) -> dict[str, int | None]:
+    """A progress sample's columns."""
+    taken = ("elapsed_ms", "iteration", "dirty_rate_bps", "bandwidth_bps", "throttle_percent")
+    amounts = [f"{kind}_{part}_bytes" for kind in ("memory", "disk") for part in ("total", "processed", "remaining")]
+    return {name: getattr(stats, name) for name in (*taken, *amounts)} | {"expected_downtime_ms": stats.downtime_ms}

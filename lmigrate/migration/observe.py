@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lmigrate.db.models import Observation
 from lmigrate.db.session import reading, writing
-from lmigrate.db.stores import migrations
+from lmigrate.db.stores import migrations, observations
 from lmigrate.migration.steps.base import Side
 from lmigrate.migration.verdict import Seen
 from lmigrate.virt.connect import local_hypervisor
@@ -24,5 +23,5 @@ def observe(side: Side, migration_id: int, round_number: int, host: str) -> str:
     hypervisor = local_hypervisor()
     seen = Seen.of(hypervisor.domain(instance_uuid), hypervisor.job(instance_uuid), uuid)
     with writing() as session:
-        session.merge(Observation(migration_id=migration_id, side=side.value, round=round_number, host=host, seen=seen.as_facts()))
+        observations.put(session, migration_id, side.value, round_number, host, seen.as_facts())
     return f"{host} ({side.value}): {seen}"

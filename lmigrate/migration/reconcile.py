@@ -9,13 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from lmigrate.clock import utcnow
 from lmigrate.config import Settings
 from lmigrate.db.models import Migration, MigrationStep
-from lmigrate.db.session import reading, writing
+from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, hosts, journal, migrations
 from lmigrate.errors import ComputeServiceUnavailable
 from lmigrate.migration.attempt import tail_messages
@@ -46,8 +43,7 @@ def reconcile(settings: Settings, dispatcher: Dispatcher) -> list[str]:
 
 def _open_migrations() -> list[int]:
     with reading() as session:
-        query = select(Migration.id).where(Migration.phase.in_([Phase.FORWARD, Phase.ROLLING_BACK]))
-        return list(session.scalars(query.order_by(Migration.id)))
+        return migrations.driven_ids(session)
 
 
 def _reconcile_one(migration_id: int, settings: Settings, dispatcher: Dispatcher) -> str | None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from lmigrate import clock, ids
 from lmigrate.db.models import Instance, Migration
-from lmigrate.db.session import reading, writing
+from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, hosts, migrations
 from lmigrate.errors import BrokerUnavailable, InstanceInvalidState, InstanceNotFound, LmigrateError, MigrationPreCheckError, UnknownHost
 from lmigrate.migration.attempt import plan_journal
@@ -120,12 +118,7 @@ def _record(session: Session, request: LiveMigrationRequest, instance: Instance)
         source_host=instance.host,
         power_state_before=instance.power_state,
     )
-    session.add(migration)
-    try:
-        session.flush()
-    except IntegrityError as error:  # the index on active migrations: one that was held for an operator is still open
-        raise InstanceInvalidState(
-            action=ACTION, instance=instance.uuid, attribute="state", state="held by an earlier migration"
-        ) from error
+    if not migrations.add(session, migration):  # one that was held for an operator is still open
+        raise InstanceInvalidState(action=ACTION, instance=instance.uuid, attribute="state", state="held by an earlier migration")
     actions.begin(session, migration, "live-migration")
     return migration, plan_journal(session, migration)

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from lmigrate.clock import utcnow
-from lmigrate.db.models import Migration, MigrationStep, Observation
-from lmigrate.db.session import writing
-from lmigrate.db.stores import actions, journal, migrations
+from lmigrate.db.models import Migration, MigrationStep
+from lmigrate.db.session import Session, writing
+from lmigrate.db.stores import actions, journal, migrations, observations
 from lmigrate.errors import Fault
 from lmigrate.migration.attempt import begin_attempt, tail_messages
 from lmigrate.migration.dispatch import Dispatcher, ObserveMessage, StepMessage, UndoMessage, address_of
@@ -122,9 +119,8 @@ def _send_undo(undos: list[UndoMessage], migration_id: int, attempt: int, dispat
 
 
 def _seen(session: Session, migration: Migration, side: Side) -> Seen | None:
-    query = select(Observation).where(Observation.migration_id == migration.id, Observation.side == side.value)
-    row = session.scalar(query.where(Observation.round == migration.observe_round))
-    return None if row is None else Seen.from_facts(row.seen)
+    facts = observations.of_round(session, migration, side.value)
+    return None if facts is None else Seen.from_facts(facts)
 
 
 def _apply(session: Session, migration: Migration, decision: Decision, destination: Seen) -> tuple[list[StepMessage], list[UndoMessage]]:

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
-from sqlalchemy.orm import Session
 
 from lmigrate import ids, log
 from lmigrate.config import Settings
 from lmigrate.db.models import Instance, Migration, MigrationStep
-from lmigrate.db.session import reading, writing
+from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, journal, migrations
 from lmigrate.db.stores.journal import Claimant
 from lmigrate.errors import Fault, InstanceNotFound, LmigrateError, MigrationAborted, OutcomeUnknown

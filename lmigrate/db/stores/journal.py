@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from lmigrate.clock import utcnow
 from lmigrate.db.models import Migration, MigrationStep
+from lmigrate.db.rows import changed
 from lmigrate.states import MAY_HAVE_EFFECTS, StepState
 
 
@@ -49,6 +50,12 @@ def plan_attempt(session: Session, migration: Migration, names: Sequence[str], h
                 ready_at=utcnow() if position == 0 else None,
             ),
         )
+
+
+def route(session: Session, migration: Migration, names: Sequence[str], host: str) -> None:
+    """The steps ``names`` of the present attempt are to be done on ``host``."""
+    rows = update(MigrationStep).where(MigrationStep.migration_id == migration.id, MigrationStep.attempt == migration.attempt)
+    session.execute(rows.where(MigrationStep.name.in_(names)).values(host=host))
 
 
 def steps_of(session: Session, migration: Migration, attempt: int | None = None) -> list[MigrationStep]:
@@ -169,6 +176,5 @@ def _guarded(session: Session, step: MigrationStep, expected: StepState, *, fini
     return _one(session, statement)
 
 
-def _one(session: Session, statement: Any) -> bool:
-    result = session.execute(statement.execution_options(synchronize_session=False))
-    return bool(result.rowcount == 1)
+def _one(session: Session, statement: Update) -> bool:
+    return changed(session, statement) == 1

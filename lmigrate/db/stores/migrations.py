@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lmigrate.clock import utcnow
 from lmigrate.db.models import Instance, Migration, Reservation
+from lmigrate.db.rows import changed
 from lmigrate.errors import MigrationNotFound
 from lmigrate.states import MIGRATABLE, MigrationStatus, Phase, TaskState
 
@@ -36,6 +38,22 @@ def get(session: Session, migration_id: int) -> Migration:
     return found
 
 
+def add(session: Session, migration: Migration) -> bool:
+    """Write a new row.  False: the instance has one that has not ended, as the index on active migrations tells."""
+    try:
+        with session.begin_nested():
+            session.add(migration)
+    except IntegrityError:
+        return False
+    return True
+
+
+def driven_ids(session: Session) -> list[int]:
+    """Migrations that are on their way forward or back, oldest first."""
+    query = select(Migration.id).where(Migration.phase.in_([Phase.FORWARD, Phase.ROLLING_BACK]))
+    return list(session.scalars(query.order_by(Migration.id)))
+
+
 def claim_instance(session: Session, instance_uuid: str) -> bool:
     """Idle and migratable → migrating.  Of two simultaneous requests exactly one gets True."""
     statement = (
@@ -43,9 +61,8 @@ def claim_instance(session: Session, instance_uuid: str) -> bool:
         .where(Instance.uuid == instance_uuid, Instance.task_state.is_(None), Instance.vm_state.in_(list(MIGRATABLE)))
         .where(Instance.host.is_not(None), Instance.anomaly.is_(None))
         .values(task_state=TaskState.MIGRATING, progress=0)
-        .execution_options(synchronize_session=False)
     )
-    return bool(session.execute(statement).rowcount == 1)  # type: ignore[attr-defined]
+    return changed(session, statement) == 1
 
 
 def switch_over(session: Session, migration: Migration) -> bool:
@@ -69,7 +86,7 @@ def end(session: Session, migration: Migration, status: MigrationStatus) -> None
     migration.phase = Phase.ENDED
     migration.ended_at = utcnow()
     release_instance(session, migration.instance_uuid)
-    session.execute(Reservation.__table__.delete().where(Reservation.migration_id == migration.id))  # type: ignore[attr-defined]
+    session.execute(delete(Reservation).where(Reservation.migration_id == migration.id))
 
 
 def hold(migration: Migration, reason: str) -> None:

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from lmigrate.db.models import Instance, Migration, ProgressSample
 from lmigrate.states import TaskState
-from lmigrate.virt.types import JobStats
+
+#: what the migration's own row keeps of the newest sample
+_AMOUNTS = (
+    "memory_total_bytes",
+    "memory_processed_bytes",
+    "memory_remaining_bytes",
+    "disk_total_bytes",
+    "disk_processed_bytes",
+    "disk_remaining_bytes",
+)
 
 
-def store(session: Session, migration_id: int, instance_uuid: str, stats: JobStats) -> None:
-    """Write one sample."""
-    amounts = {
-        name: getattr(stats, name)
-        for name in (
-            "memory_total_bytes",
-            "memory_processed_bytes",
-            "memory_remaining_bytes",
-            "disk_total_bytes",
-            "disk_processed_bytes",
-            "disk_remaining_bytes",
-        )
-    }
-    session.add(
-        ProgressSample(
-            migration_id=migration_id,
-            elapsed_ms=stats.elapsed_ms,
-            iteration=stats.iteration,
-            dirty_rate_bps=stats.dirty_rate_bps,
-            bandwidth_bps=stats.bandwidth_bps,
-            expected_downtime_ms=stats.downtime_ms,
-            throttle_percent=stats.throttle_percent,
-            **amounts,
-        ),
-    )
+def store(session: Session, migration_id: int, instance_uuid: str, sample: Mapping[str, int | None], *, percent: int) -> None:
+    """Write one sample (ProgressSample's columns by name), and the share that is done (0-100) on the instance."""
+    session.add(ProgressSample(migration_id=migration_id, **sample))
+    amounts = {name: sample[name] for name in _AMOUNTS}
     session.execute(update(Migration).where(Migration.id == migration_id).values(**amounts))
     running = update(Instance).where(Instance.uuid == instance_uuid, Instance.task_state == TaskState.MIGRATING)
-    session.execute(running.values(progress=stats.percent))
+    session.execute(running.values(progress=percent))

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy.orm import Session
-
 from lmigrate.config import Settings
 from lmigrate.db.models import Instance, Migration
+from lmigrate.db.session import Session
 from lmigrate.migration.migrate_data import MigrateData
 from lmigrate.states import MigrationStatus
 from lmigrate.virt.protocol import Hypervisor

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy.orm import Session
-
 from lmigrate.clock import utcnow
 from lmigrate.db.models import Migration
+from lmigrate.db.session import Session
 from lmigrate.errors import DestinationDiskExists, DestinationDiskTooSmall, InstanceInvalidState, NotMigratable
 from lmigrate.migration.migrate_data import LocalDisk, MigrateData
 from lmigrate.migration.source_survey import Survey, survey

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import Session
-
 from lmigrate.db.models import Migration
+from lmigrate.db.session import Session
 from lmigrate.db.stores import actions, migrations
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import MigrationStatus

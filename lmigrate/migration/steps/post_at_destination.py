@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import structlog
-from sqlalchemy.orm import Session
 
 from lmigrate.db.models import Migration
-from lmigrate.db.session import writing
+from lmigrate.db.session import Session, writing
 from lmigrate.db.stores import actions, migrations
 from lmigrate.errors import MigrationFailed, OutcomeUnknown
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext

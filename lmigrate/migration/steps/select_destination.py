@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import update
-from sqlalchemy.orm import Session
-
-from lmigrate.db.models import Instance, Migration, MigrationStep
-from lmigrate.db.session import writing
-from lmigrate.db.stores import migrations
+from lmigrate.db.models import Instance, Migration
+from lmigrate.db.session import Session, writing
+from lmigrate.db.stores import journal, migrations
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.scheduler import reservations
 from lmigrate.scheduler.choose import choose_and_reserve
@@ -42,9 +39,8 @@ class SelectDestination(Step):
 
     def on_done(self, session: Session, migration: Migration, facts: Facts) -> None:
         """Route the later steps to the chosen host."""
-        from lmigrate.migration.steps import STEPS
+        from lmigrate.migration.steps import STEPS  # noqa: PLC0415 - the list of steps holds this one
 
         migration.dest_host = facts["host"]
         names = [step.name for step in STEPS if step.side is Side.DESTINATION]
-        rows = update(MigrationStep).where(MigrationStep.migration_id == migration.id, MigrationStep.attempt == migration.attempt)
-        session.execute(rows.where(MigrationStep.name.in_(names)).values(host=facts["host"]))
+        journal.route(session, migration, names, facts["host"])
