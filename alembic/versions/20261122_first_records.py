@@ -16,7 +16,6 @@ down_revision = None
 
 def upgrade() -> None:
     """Apply."""
-
     op.create_table('domain_sightings',
     sa.Column('host', sa.String(length=63), nullable=False),
     sa.Column('instance_uuid', sa.String(length=36), nullable=False),
@@ -138,6 +137,7 @@ def upgrade() -> None:
     sa.Column('prechecked_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('switched_over_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('dispatched_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('resends', sa.Integer(), nullable=False),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
@@ -269,10 +269,8 @@ def upgrade() -> None:
 
 
 
-
 def downgrade() -> None:
     """Take back."""
-
     with op.batch_alter_table('instance_action_events', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_instance_action_events_action_id'))
 
@@ -320,4 +318,3 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_domain_sightings_instance_uuid'))
 
     op.drop_table('domain_sightings')
-

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from lmigrate import clock
+from lmigrate.db.availability import UNAVAILABLE
 from lmigrate.db.session import writing
 from lmigrate.db.stores import progress
 from lmigrate.errors import HypervisorError
@@ -47,8 +48,8 @@ class Monitor:
             if stats.is_active:
                 self._store(stats)
                 self._act(stats)
-        except HypervisorError as error:  # a look that failed changes nothing; the job goes on without us
-            log.warning("could not look at the migration job", reason=str(error))
+        except (HypervisorError, *UNAVAILABLE) as error:  # a look that failed changes nothing; the job goes on without us
+            log.warning("could not look at the migration job, or not write what was seen", reason=str(error))
 
     def _store(self, stats: JobStats) -> None:
         now_s = clock.monotonic_s()

@@ -22,6 +22,8 @@ from lmigrate.migration.runner import begin_rollback
 from lmigrate.migration.steps import POSITION
 from lmigrate.states import Phase, StepState
 
+MAX_PAUSE_S = 300.0
+
 
 @dataclass(frozen=True)
 class Found:
@@ -50,11 +52,12 @@ def _reconcile_one(migration_id: int, settings: Settings, dispatcher: Dispatcher
     with writing() as session:
         migration = migrations.lock(session, migration_id)
         attempt, phase = migration.attempt, migration.phase
-        is_stale = _is_stale(migration.dispatched_at, utcnow(), settings)
+        is_stale = _is_stale(migration, migration.dispatched_at, settings)
         found = _next_due(session, migration, settings) if phase is Phase.FORWARD else None
         if found is not None:
             actions.record(session, migration, "reconcile", found.sentence)
         phase = migration.phase
+        migration.resends += is_stale and phase is Phase.ROLLING_BACK
     if found is not None and found.messages:
         dispatcher.send_steps(found.messages)
     if phase is Phase.ROLLING_BACK and (is_stale or found is not None):
@@ -62,8 +65,10 @@ def _reconcile_one(migration_id: int, settings: Settings, dispatcher: Dispatcher
     return None if found is None else f"migration {migration_id}: {found.sentence}"
 
 
-def _is_stale(since: datetime | None, now: datetime, settings: Settings) -> bool:
-    return since is None or now - since > timedelta(seconds=settings.conductor.resend_after_s)
+def _is_stale(migration: Migration, since: datetime | None, settings: Settings) -> bool:
+    """Whether nothing has moved since then for so long that it should be sent again; each time the pause doubles."""
+    pause_s = min(MAX_PAUSE_S, settings.conductor.resend_after_s * 2.0**migration.resends)
+    return since is None or utcnow() - since > timedelta(seconds=pause_s)
 
 
 def _next_due(session: Session, migration: Migration, settings: Settings) -> Found | None:
@@ -88,12 +93,19 @@ def _ready(session: Session, migration: Migration, step: MigrationStep, settings
         error = ComputeServiceUnavailable(host=step.host, reason=down)
         begin_rollback(migration, error, error.fault)
         return Found(f"{step.name} cannot be done: {error}", [])
-    retried = step.tries > 0 and step.ready_at is not None
-    if not retried and not _is_stale(migration.dispatched_at, now, settings):
+    if not _is_due(migration, step, settings):
         return None
-    if retried and not _is_stale(max(filter(None, [migration.dispatched_at, step.ready_at])), now, settings) and step.tries > 1:
-        return None
+    migration.resends += 1
     return Found(f"nobody has taken {step.name} on {step.host or 'the conductor'}; sent again", tail_messages(session, migration))
+
+
+def _is_due(migration: Migration, step: MigrationStep, settings: Settings) -> bool:
+    sent_at, ready_at = migration.dispatched_at, step.ready_at
+    if sent_at is None or ready_at is None:
+        return True
+    if step.error is not None and sent_at < ready_at:
+        return True  # the pause before another try is over, and nobody has been told
+    return _is_stale(migration, max(sent_at, ready_at), settings)
 
 
 def _why_host_down(session: Session, step: MigrationStep, now: datetime, settings: Settings) -> str | None:

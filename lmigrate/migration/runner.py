@@ -91,7 +91,16 @@ def _finish(step: Step, row: MigrationStep, facts: Facts) -> bool:
         migration = migrations.lock(session, row.migration_id)
         if not journal.finish(session, row, facts):
             return False
-        actions.record(session, migration, actions.NOVA_EVENTS[step.name], f"{step.name} done", result="Success", host=row.host)
+        actions.record(
+            session,
+            migration,
+            actions.NOVA_EVENTS[step.name],
+            f"{step.name} done",
+            result="Success",
+            host=row.host,
+            started_at=row.started_at,
+        )
+        migration.resends = 0
         step.on_done(session, migration, facts)
     return True
 
@@ -153,7 +162,7 @@ def _write_failure(step: Step, row: MigrationStep, error: BaseException) -> None
             _keep_going(session, migration, row, error)
         elif journal.fail(session, row, code, message):
             begin_rollback(migration, error, _fault_of(step, row, error))
-        actions.record(session, migration, actions.NOVA_EVENTS[row.name], message, result="Error", host=row.host)
+        actions.record(session, migration, actions.NOVA_EVENTS[row.name], message, result="Error", host=row.host, started_at=row.started_at)
 
 
 def _keep_going(session: Session, migration: Migration, row: MigrationStep, error: BaseException) -> None:

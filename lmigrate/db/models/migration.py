@@ -61,6 +61,7 @@ class Migration(Base):
     prechecked_at: Mapped[datetime | None]  # all checks of this attempt passed
     switched_over_at: Mapped[datetime | None]  # instance.host was set to the destination; from here only forward
     dispatched_at: Mapped[datetime | None]  # last time that messages for it were sent
+    resends: Mapped[int] = mapped_column(Integer, default=0)  # since something last moved; the pause between two grows with it
     ended_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lmigrate.clock import utcnow
 from lmigrate.db.models import InstanceAction, InstanceActionEvent, Migration
+
+LIVE_MIGRATION = "live-migration"
 
 #: what Nova's clients look for when a step of ours starts or ends
 NOVA_EVENTS = {
@@ -44,16 +48,19 @@ def record(
     *,
     result: str | None = None,
     host: str | None = None,
+    started_at: datetime | None = None,
 ) -> None:
     """Add one sentence to the migration's action."""
     action = session.scalar(
         select(InstanceAction).where(InstanceAction.migration_id == migration.id).order_by(InstanceAction.id).limit(1),
     )
     if action is None:  # a row made before actions were recorded
-        action = begin(session, migration, "live-migration")
+        action = begin(session, migration, LIVE_MIGRATION)
     now = utcnow()
     session.add(
-        InstanceActionEvent(action_id=action.id, event=event, host=host, result=result, details=details, started_at=now, finished_at=now),
+        InstanceActionEvent(
+            action_id=action.id, event=event, host=host, result=result, details=details, started_at=started_at or now, finished_at=now
+        ),
     )
 
 
@@ -62,4 +69,4 @@ def close(session: Session, migration: Migration, *, failed: bool) -> None:
     query = select(InstanceAction).where(InstanceAction.migration_id == migration.id, InstanceAction.finished_at.is_(None))
     for action in session.scalars(query):
         action.finished_at = utcnow()
-        action.message = "Error" if failed else None
+        action.message = "Error" if failed and action.action == LIVE_MIGRATION else None  # a cancel that led here succeeded

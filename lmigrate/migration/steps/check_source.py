@@ -30,7 +30,7 @@ class CheckSource(Step):
     status = MigrationStatus.ACCEPTED
 
     def do(self, context: StepContext) -> Facts:
-        """Facts: migrate_data."""
+        """Facts: migrate_data, power_state."""
         domain = self._domain(context)
         found = survey(context, domain)
         self._refuse_obstacles(context, found)
@@ -42,12 +42,13 @@ class CheckSource(Step):
                 available=data.disk_available_bytes,
                 need=data.disk_needed_bytes,
             )
-        return {"migrate_data": data.model_dump()}
+        return {"migrate_data": data.model_dump(), "power_state": domain.power_state.value}
 
     def on_done(self, session: Session, migration: Migration, facts: Facts) -> None:
         """The checks of this attempt are through."""
         del session
         migration.migrate_data = facts["migrate_data"]
+        migration.power_state_before = PowerState(facts["power_state"])  # the owner may have paused it since the request
         migration.prechecked_at = utcnow()
         migration.status = MigrationStatus.QUEUED
 

@@ -39,7 +39,7 @@ class Migrate(Step):
 
     def do(self, context: StepContext) -> Facts:
         """Facts: source (what it looks like now), call_error, adopted."""
-        with guest_lock(context.settings.host.state_dir, context.instance.uuid, context.migration.id):
+        with guest_lock(context.settings.host.state_dir, context.instance.uuid):
             before = self._look(context)
             is_adopted = before.is_job_active
             monitor = Monitor(context, _size_gib(context))
