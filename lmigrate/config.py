@@ -185,6 +185,11 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *toml)
 
 
+def host_epoch() -> str | None:
+    """The epoch of the host daemon that started this process; None in any other."""
+    return os.environ.get("LMIGRATE_HOST_EPOCH")
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process, read once."""

@@ -21,7 +21,7 @@ def run(argv: Sequence[str], *, timeout_s: float = 60.0) -> str:
     """
     command = shlex.join(argv)
     try:
-        done = subprocess.run(list(argv), capture_output=True, text=True, timeout=timeout_s, check=False)  # noqa: S603
+        done = subprocess.run(list(argv), capture_output=True, text=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as error:
         raise CommandFailed(command=command, reason=f"no end within {timeout_s:g} s") from error
     except OSError as error:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from celery import Task
-
 from lmigrate.config import settings
 from lmigrate.migration import reconcile as reconciler
 from lmigrate.migration import rollback as rollbacks
 from lmigrate.migration.attempt import send_tail
 from lmigrate.migration.runner import run_step
 from lmigrate.migration.steps import BY_NAME
-from tasks.base import task
+from tasks.base import LmigrateTask, task
 from tasks.dispatcher import CeleryDispatcher
 from tasks.steps import register_step, register_undo
 
@@ -19,31 +17,31 @@ UNDO_TASKS = {name: register_undo(BY_NAME[name]) for name in ("select_destinatio
 
 
 @task("select_destination")
-def select_destination(_self: Task, migration_id: int, attempt: int) -> str:
+def select_destination(_self: LmigrateTask, migration_id: int, attempt: int) -> str:
     """Choose the host, then send the rest of the chain to it."""
     sentence = run_step("select_destination", migration_id, attempt, settings(), None)
     return f"{sentence}; {send_tail(migration_id, attempt, CeleryDispatcher())}"
 
 
 @task("rollback")
-def rollback(_self: Task, migration_id: int, attempt: int) -> str:
+def rollback(_self: LmigrateTask, migration_id: int, attempt: int) -> str:
     """The errback of every chain: a hint that an attempt failed."""
     return rollbacks.roll_back(migration_id, attempt, CeleryDispatcher())
 
 
 @task("decide")
-def decide(_self: Task, migration_id: int, round_number: int) -> str:
+def decide(_self: LmigrateTask, migration_id: int, round_number: int) -> str:
     """Both hosts have been asked."""
     return rollbacks.decide(migration_id, round_number, CeleryDispatcher())
 
 
 @task("rolled_back")
-def rolled_back(_self: Task, migration_id: int, attempt: int) -> str:
+def rolled_back(_self: LmigrateTask, migration_id: int, attempt: int) -> str:
     """The undos have been done."""
     return rollbacks.rolled_back(migration_id, attempt, CeleryDispatcher())
 
 
 @task("reconcile")
-def reconcile(_self: Task) -> str:
+def reconcile(_self: LmigrateTask) -> str:
     """The beat's look at everything that stands still."""
     return "; ".join(reconciler.reconcile(settings(), CeleryDispatcher())) or "nothing stands still"

@@ -45,7 +45,7 @@ def _signature(task: str, args: tuple[Any, ...], address: Address) -> Signature:
 
 
 def _send(links: Sequence[Signature], link_error: Signature | None = None) -> None:
-    options = {} if link_error is None else {"link_error": [link_error]}
+    options: dict[str, Any] = {} if link_error is None else {"link_error": [link_error]}
     try:
         chain(*links, app=app).apply_async(**options)
     except (OperationalError, OSError) as error:

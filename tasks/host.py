@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from celery import Task
-
 from lmigrate.config import settings
 from lmigrate.migration import observe as observation
 from lmigrate.migration.steps import STEPS
 from lmigrate.migration.steps.base import Side
-from tasks.base import task
+from lmigrate.virt.connect import local_hypervisor
+from tasks.base import LmigrateTask, task
 from tasks.steps import register_step, register_undo
 
 ON_HOSTS = [step for step in STEPS if step.side is not Side.CONDUCTOR]
-STEP_TASKS = {step.name: register_step(step) for step in ON_HOSTS}
-UNDO_TASKS = {step.name: register_undo(step) for step in ON_HOSTS}
+STEP_TASKS = {step.name: register_step(step, local_hypervisor) for step in ON_HOSTS}
+UNDO_TASKS = {step.name: register_undo(step, local_hypervisor) for step in ON_HOSTS}
 
 
 @task("observe")
-def observe(_self: Task, side: str, migration_id: int, round_number: int) -> str:
+def observe(_self: LmigrateTask, side: str, migration_id: int, round_number: int) -> str:
     """Look at the guest on this host."""
-    return observation.observe(Side(side), migration_id, round_number, settings().host.name)
+    return observation.observe(Side(side), migration_id, round_number, settings().host.name, local_hypervisor)

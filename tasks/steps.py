@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-
-from celery import Task
 
 from lmigrate.config import settings
 from lmigrate.migration.runner import run_step
-from lmigrate.migration.steps.base import Step
+from lmigrate.migration.steps.base import Step, no_hypervisor
 from lmigrate.migration.undo import undo_step
-from tasks.base import epoch, task
+from lmigrate.virt.protocol import Hypervisor
+from tasks.base import LmigrateTask, epoch, task
 
 
-def register_step(step: Step) -> Any:
+def register_step(step: Step, connect: Callable[[], Hypervisor] = no_hypervisor) -> Any:
     """The task that does ``step``."""
 
     @task(step.name)
-    def body(_self: Task, migration_id: int, attempt: int) -> str:
-        return run_step(step.name, migration_id, attempt, settings(), epoch())
+    def body(_self: LmigrateTask, migration_id: int, attempt: int) -> str:
+        return run_step(step.name, migration_id, attempt, settings(), epoch(), connect=connect)
 
     return body
 
 
-def register_undo(step: Step) -> Any:
+def register_undo(step: Step, connect: Callable[[], Hypervisor] = no_hypervisor) -> Any:
     """The task that undoes ``step``."""
 
     @task(f"undo.{step.name}")
-    def body(_self: Task, migration_id: int, attempt: int) -> str:
-        return undo_step(step.name, migration_id, attempt, settings(), epoch())
+    def body(_self: LmigrateTask, migration_id: int, attempt: int) -> str:
+        return undo_step(step.name, migration_id, attempt, settings(), epoch(), connect=connect)
 
     return body

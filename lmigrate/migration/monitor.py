@@ -20,6 +20,8 @@ from lmigrate.virt.types import JobStats
 
 log = structlog.get_logger(__name__)
 
+_LOOK_AGAIN: tuple[type[Exception], ...] = (HypervisorError, *UNAVAILABLE)
+
 
 @dataclass
 class Monitor:
@@ -48,7 +50,7 @@ class Monitor:
             if stats.is_active:
                 self._store(stats)
                 self._act(stats)
-        except (HypervisorError, *UNAVAILABLE) as error:  # a look that failed changes nothing; the job goes on without us
+        except _LOOK_AGAIN as error:  # a look that failed changes nothing; the job goes on without us
             log.warning("could not look at the migration job, or not write what was seen", reason=str(error))
 
     def _store(self, stats: JobStats) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lmigrate.db.session import reading, writing
 from lmigrate.db.stores import migrations, observations
 from lmigrate.migration.steps.base import Side
 from lmigrate.migration.verdict import Seen
-from lmigrate.virt.connect import local_hypervisor
+from lmigrate.virt.protocol import Hypervisor
 
 
-def observe(side: Side, migration_id: int, round_number: int, host: str) -> str:
+def observe(side: Side, migration_id: int, round_number: int, host: str, connect: Callable[[], Hypervisor]) -> str:
     """Answer one look of one round; a late answer to an older round is nobody's business.
 
     Raises:
@@ -20,8 +22,8 @@ def observe(side: Side, migration_id: int, round_number: int, host: str) -> str:
         instance_uuid, uuid, current = migration.instance_uuid, migration.uuid, migration.observe_round
     if current != round_number:
         return f"round {round_number} is over"
-    hypervisor = local_hypervisor()
+    hypervisor = connect()
     seen = Seen.of(hypervisor.domain(instance_uuid), hypervisor.job(instance_uuid), uuid)
     with writing() as session:
-        observations.put(session, migration_id, side.value, round_number, host, seen.as_facts())
+        observations.put(session, migration_id, side.value, round_number, host=host, seen=seen.as_facts())
     return f"{host} ({side.value}): {seen}"

@@ -22,8 +22,9 @@ from lmigrate.db.stores.journal import Claimant
 from lmigrate.errors import Fault, InstanceNotFound, LmigrateError, MigrationAborted, OutcomeUnknown
 from lmigrate.faults import failpoint
 from lmigrate.migration.steps import BY_NAME, POSITION
-from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.migration.steps.base import Facts, Side, Step, StepContext, no_hypervisor
 from lmigrate.states import Phase
+from lmigrate.virt.protocol import Hypervisor
 
 logger = structlog.get_logger(__name__)
 
@@ -34,7 +35,9 @@ MAX_UNKNOWN_TRIES = 5
 MAX_BACKOFF_S = 60.0
 
 
-def run_step(name: str, migration_id: int, attempt: int, settings: Settings, epoch: str | None) -> str:
+def run_step(
+    name: str, migration_id: int, attempt: int, settings: Settings, epoch: str | None, *, connect: Callable[[], Hypervisor] = no_hypervisor
+) -> str:
     """Do step ``name`` if it is its turn; return a sentence saying what happened.
 
     Raises:
@@ -47,7 +50,7 @@ def run_step(name: str, migration_id: int, attempt: int, settings: Settings, epo
         if row is None:
             return f"{name} of migration {migration_id}: nothing to do, it is not its turn or somebody else has it"
         try:
-            return _do(step, row, settings, claimant)
+            return _do(step, row, make_context(row, settings, connect), claimant)
         except BaseException as error:  # also SystemExit, which a pool thread would swallow
             _write_failure(step, row, error)
             raise
@@ -71,8 +74,7 @@ def _is_for_this_host(step: Step, row: MigrationStep, settings: Settings) -> boo
     return step.side is Side.CONDUCTOR or row.host == settings.host.name
 
 
-def _do(step: Step, row: MigrationStep, settings: Settings, claimant: Claimant) -> str:
-    context = make_context(row, settings)
+def _do(step: Step, row: MigrationStep, context: StepContext, claimant: Claimant) -> str:
     if context.migration.switched_over_at is None and context.is_abort_requested():
         raise MigrationAborted
     failpoint(f"step.{step.name}.before_do")
@@ -105,7 +107,7 @@ def _finish(step: Step, row: MigrationStep, facts: Facts) -> bool:
     return True
 
 
-def make_context(row: MigrationStep, settings: Settings) -> StepContext:
+def make_context(row: MigrationStep, settings: Settings, connect: Callable[[], Hypervisor]) -> StepContext:
     """What the step may look at, read once."""
     with reading() as session:
         migration = migrations.get(session, row.migration_id)
@@ -114,7 +116,7 @@ def make_context(row: MigrationStep, settings: Settings) -> StepContext:
             raise InstanceNotFound(instance=migration.instance_uuid)
         facts = {step.name: step.facts for step in journal.steps_of(session, migration, row.attempt) if step.facts is not None}
         session.expunge_all()
-    return StepContext(migration, instance, settings, facts, _keeper(row), _abort_watch(row.migration_id))
+    return StepContext(migration, instance, settings, facts, _keeper(row), _abort_watch(row.migration_id), connect)
 
 
 def _keeper(row: MigrationStep) -> Callable[[Facts], None]:

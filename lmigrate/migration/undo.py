@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from lmigrate import ids, log
@@ -13,12 +15,16 @@ from lmigrate.db.stores.journal import Claimant
 from lmigrate.faults import failpoint
 from lmigrate.migration.runner import describe, lease_kept, make_context
 from lmigrate.migration.steps import BY_NAME
+from lmigrate.migration.steps.base import no_hypervisor
 from lmigrate.states import Phase
+from lmigrate.virt.protocol import Hypervisor
 
 logger = structlog.get_logger(__name__)
 
 
-def undo_step(name: str, migration_id: int, attempt: int, settings: Settings, epoch: str | None) -> str:
+def undo_step(
+    name: str, migration_id: int, attempt: int, settings: Settings, epoch: str | None, *, connect: Callable[[], Hypervisor] = no_hypervisor
+) -> str:
     """Undo step ``name`` if its attempt is being rolled back; return a sentence saying what happened.
 
     Raises:
@@ -32,7 +38,7 @@ def undo_step(name: str, migration_id: int, attempt: int, settings: Settings, ep
         try:
             failpoint(f"undo.{name}.before")
             with lease_kept(row, claimant):
-                BY_NAME[name].undo(make_context(row, settings), row.facts)
+                BY_NAME[name].undo(make_context(row, settings, connect), row.facts)
             failpoint(f"undo.{name}.after")
         except BaseException as error:
             _give_back(row, error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,7 @@ def identify(path: str) -> FileIdentity:
     Raises:
         OSError: it is not there.
     """
-    stat = os.stat(path)
+    stat = Path(path).stat()
     return FileIdentity(path, stat.st_size, stat.st_ino, stat.st_mtime_ns)
 
 
@@ -88,5 +87,5 @@ def is_same_file(here: FileIdentity, there: FileIdentity) -> bool:
 
 def digest(path: str) -> str:
     """SHA-256 of a file's content."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

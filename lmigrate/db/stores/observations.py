@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from lmigrate.db.models import Migration, Observation
 
 
-def put(session: Session, migration_id: int, side: str, round_number: int, host: str, seen: dict[str, Any]) -> None:
+def put(session: Session, migration_id: int, side: str, round_number: int, *, host: str, seen: dict[str, Any]) -> None:
     """Write an answer, over an earlier one of the same side and round."""
     session.merge(Observation(migration_id=migration_id, side=side, round=round_number, host=host, seen=seen))
 

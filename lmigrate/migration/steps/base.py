@@ -17,6 +17,15 @@ from lmigrate.virt.protocol import Hypervisor
 Facts = dict[str, Any]
 
 
+def no_hypervisor() -> Hypervisor:
+    """What the conductor's steps get.
+
+    Raises:
+        LookupError: always.
+    """
+    raise LookupError("the conductor opens no connection to libvirt")
+
+
 class Side(StrEnum):
     """Which queue a step runs on."""
 
@@ -35,13 +44,12 @@ class StepContext:
     facts: dict[str, Facts]  # of the earlier steps of this attempt, by name
     keep: Callable[[Facts], None]  # journal what has been made so far, before going on
     is_abort_requested: Callable[[], bool]
+    connect: Callable[[], Hypervisor] = no_hypervisor
 
     @property
     def hypervisor(self) -> Hypervisor:
         """The libvirtd of the host on which this step runs."""
-        from lmigrate.virt.connect import local_hypervisor  # the conductor has no libvirt
-
-        return local_hypervisor()
+        return self.connect()
 
     @property
     def uuid(self) -> str:
