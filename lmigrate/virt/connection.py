@@ -97,8 +97,10 @@ class Connection:
 
     def when_open(self, register: Callable[[libvirt.virConnect], None]) -> None:
         """Run ``register(connection)`` on this connection and on every one that is opened later."""
-        self.call("register", register)
-        self._on_open.append(register)
+        try:
+            self.call("register", register)
+        finally:  # also when it cannot be opened now: it will be, by the next heartbeat
+            self._on_open.append(register)
 
     def _open(self) -> libvirt.virConnect:
         with self._lock:
