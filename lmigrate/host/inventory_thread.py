@@ -34,16 +34,20 @@ class InventoryThread:
         self._busy: set[str] = set()
         self._next_full_s = clock.monotonic_s()
         self._is_stopped = threading.Event()
+        self._thread: threading.Thread | None = None
         self.on_no_answer: Callable[[], None] = lambda: None  # libvirtd did not answer
 
     def start(self, **context: str) -> None:
         """Begin with a full comparison; ``context`` goes with every line of the log."""
-        threading.Thread(target=self._run, kwargs=context, name="inventory", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, kwargs=context, name="inventory", daemon=True)
+        self._thread.start()
 
-    def stop(self) -> None:
-        """Look no more."""
+    def stop(self, wait_s: float = 0.0) -> None:
+        """Look no more; a look that is under way may end within ``wait_s``."""
         self._is_stopped.set()
         self._noticed.put(None)
+        if self._thread is not None:
+            self._thread.join(wait_s)
 
     def notice(self, uuid: str) -> None:
         """Something happened to this guest.  Never blocks: libvirt's event thread calls it."""
