@@ -10,6 +10,7 @@ from gunicorn.app.base import BaseApplication
 from api.app import create_app
 from lmigrate import log
 from lmigrate.config import settings
+from lmigrate.errors import LmigrateError
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -41,7 +42,10 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 def main() -> None:
     """Serve until told to stop."""
-    create_app()  # so that a wrong setting ends the command, not a worker again and again
+    try:
+        create_app()  # so that a wrong setting ends the command, not a worker again and again
+    except LmigrateError as error:
+        raise SystemExit(f"Error: {' '.join(str(error).split())}") from None
     Server().run()
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from api.errors import NotFound
 from api.microversions import at_least
 from api.pagination import MarkerNotFound
 from lmigrate.db.models import Host
+from lmigrate.db.session import Session
 from lmigrate.db.stores import hosts_view
 from lmigrate.errors import RequestError
 from lmigrate.ids import is_uuid
@@ -17,7 +16,7 @@ class InvalidUuid(RequestError):
     """Invalid uuid {value}"""
 
 
-def hypervisor(session: Any, reference: str) -> Host:
+def hypervisor(session: Session, reference: str) -> Host:
     """The host that the wire calls ``reference``.
 
     Raises:
@@ -32,7 +31,7 @@ def hypervisor(session: Any, reference: str) -> Host:
     return found
 
 
-def marker(session: Any, reference: str) -> Host:
+def marker(session: Session, reference: str) -> Host:
     """The host after which a page begins.
 
     Raises:
@@ -44,7 +43,7 @@ def marker(session: Any, reference: str) -> Host:
     return found
 
 
-def _find(session: Any, reference: str) -> Host | None:
+def _find(session: Session, reference: str) -> Host | None:
     if at_least("2.53"):
         return hosts_view.by_uuid(session, reference)
     is_number = reference.isascii() and reference.isdigit() and len(reference) < 19
