@@ -76,7 +76,7 @@ def run_host() -> None:
     from lmigrate.host.daemon import run_host_daemon  # noqa: PLC0415
 
     configured()
-    run_host_daemon()
+    raise SystemExit(run_host_daemon())
 
 
 def _path(name: str) -> str:
