@@ -1,0 +1,5 @@
+"""`make bench`."""
+
+from benchmarks.overhead import main
+
+main()

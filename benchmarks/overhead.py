@@ -1,0 +1,200 @@
+"""What lmigrate adds to a bare migration: `make bench`.
+
+One idle tick guest goes back and forth between two lab hosts.  Each pair is one move by
+lmigrate, from the POST to `completed`, and one bare peer-to-peer migrateToURI3 with the
+same transport; which of the two comes first alternates, and so do the directions.  The
+guest itself says how long it stood still.  Only figures of one run are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from lmigrate.lab.guests.guest import Guest
+from lmigrate.lab.guests.spec import GuestSpec
+from lmigrate.lab.guests.start import start_guest
+from lmigrate.lab.options import LabOptions
+from lmigrate.lab.topology import Lab
+
+HERE = Path(__file__).resolve().parent
+HOSTS = ("node5", "node6")
+RATE_HZ = 100.0
+SETTLE_S = 0.5
+DEADLINE_S = 60.0
+
+
+@dataclass
+class Series:
+    """One kind of move, in ms."""
+
+    total_ms: list[float] = field(default_factory=list)
+    pause_ms: list[float] = field(default_factory=list)
+
+
+class Bare:
+    """The bare migration, ready on both hosts so that no start-up is counted."""
+
+    def __init__(self, lab: Lab) -> None:
+        argv = [sys.executable, str(HERE / "bare_migrate.py")]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self._processes = {name: lab.host(name).popen(argv, **pipes) for name in HOSTS}
+        self._transport = "tls" if lab.options.tls else "tcp"
+        for process in self._processes.values():
+            self._answer(process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for process in self._processes.values():
+            process.stdin.close()
+            process.wait(10)
+            process.stdout.close()
+
+    def move(self, uuid: str, source: str, destination: str) -> float:
+        """Milliseconds of the call itself."""
+        process = self._processes[source]
+        process.stdin.write(f"{uuid} {destination} {self._transport}\n")
+        process.stdin.flush()
+        return float(self._answer(process))
+
+    def _answer(self, process: subprocess.Popen[str]) -> str:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            raise RuntimeError(f"the bare migration has ended with {process.poll()}")
+        return line
+
+
+class Api:
+    """The requests that an operator would make."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=url, timeout=30, headers={"OpenStack-API-Version": "compute 2.79"})
+
+    def move(self, uuid: str, destination: str) -> float:
+        """Milliseconds from the POST to the moment at which the migration was recorded as completed."""
+        began = datetime.now(UTC)
+        body = {"os-migrateLive": {"block_migration": "auto", "host": destination}}
+        self._client.post(f"/v2.1/servers/{uuid}/action", json=body).raise_for_status()
+        ended = self._wait_for_end(uuid)
+        return (ended - began).total_seconds() * 1000
+
+    def wait_until_idle_on(self, uuid: str, host: str) -> None:
+        """Until the records know where the bare migration has put the guest."""
+        wait(lambda: self._is_idle_on(uuid, host))
+
+    def _is_idle_on(self, uuid: str, host: str) -> bool:
+        answer = self._client.get(f"/v1/servers/{uuid}")
+        if answer.status_code == httpx.codes.NOT_FOUND:  # the host's daemon has not seen it yet
+            return False
+        server = answer.raise_for_status().json()
+        return bool(server["host"] == host and server["task_state"] is None)
+
+    def _wait_for_end(self, uuid: str) -> datetime:
+        newest: dict[str, Any] = {}
+
+        def ended() -> bool:
+            # polled seldom, so that the looking does not slow what is looked at; the end is read from the record
+            found = self._client.get("/v1/migrations", params={"server": uuid, "limit": 1}).raise_for_status().json()
+            newest.update(found["migrations"][0])
+            return newest["ended_at"] is not None
+
+        wait(ended, every_s=0.2)
+        if newest["status"] != "completed":
+            raise RuntimeError(f"the migration ended {newest['status']}: {newest['error']}")
+        return datetime.fromisoformat(newest["ended_at"])
+
+
+def wait(condition: Callable[[], bool], every_s: float = 0.1) -> None:
+    """Until it holds.
+
+    Raises:
+        TimeoutError: it does not within DEADLINE_S.
+    """
+    until = time.monotonic() + DEADLINE_S
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError("the lab does not settle")
+        time.sleep(every_s)
+
+
+def measure(guest: Guest, series: Series, move: Callable[[], float]) -> None:
+    """One move, with the pause that the guest itself saw."""
+    time.sleep(SETTLE_S)
+    since = time.monotonic()
+    series.total_ms.append(move())
+    time.sleep(SETTLE_S)
+    report = guest.report(since=since)
+    if not report.is_unbroken:
+        raise RuntimeError(f"the guest was harmed: {report}")
+    series.pause_ms.append(report.pause_ms)
+
+
+def run_pairs(lab: Lab, pairs: int) -> dict[str, Series]:
+    """``pairs`` pairs, alternating in order and direction."""
+    found = {"lmigrate": Series(), "bare": Series()}
+    api = Api(lab.url)
+    with Bare(lab) as bare, start_guest(lab, HOSTS[0], GuestSpec(name="bench", rate_hz=RATE_HZ)) as guest:
+        here, there = HOSTS
+        for number in range(-1, pairs):  # the first pair warms every cache and is not counted
+            for kind in ("lmigrate", "bare") if number % 2 else ("bare", "lmigrate"):
+                api.wait_until_idle_on(guest.uuid, here)
+                series = found[kind] if number >= 0 else Series()
+                mover = (lambda: api.move(guest.uuid, there)) if kind == "lmigrate" else (lambda: bare.move(guest.uuid, here, there))
+                measure(guest, series, mover)
+                here, there = there, here
+    return found
+
+
+def summary(found: dict[str, Series], lab: Lab) -> dict[str, Any]:
+    """The figures of one run."""
+    ours, bare = found["lmigrate"], found["bare"]
+    overheads = [mine - its for mine, its in zip(ours.total_ms, bare.total_ms, strict=True)]
+    return {
+        "pairs": len(overheads),
+        "accelerator": lab.accel.name,
+        "transport": "tls" if lab.options.tls else "tcp",
+        "load_average_1min": os.getloadavg()[0],
+        "lmigrate_total_ms": spread(ours.total_ms),
+        "bare_total_ms": spread(bare.total_ms),
+        "overhead_ms": spread(overheads),
+        "ratio_of_medians": round(statistics.median(ours.total_ms) / statistics.median(bare.total_ms), 3),
+        "lmigrate_pause_ms": spread(ours.pause_ms),
+        "bare_pause_ms": spread(bare.pause_ms),
+        "pause_ratio_of_medians": round(statistics.median(ours.pause_ms) / max(0.001, statistics.median(bare.pause_ms)), 3),
+    }
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Minimum, median, maximum."""
+    return {"min": round(min(values), 1), "median": round(statistics.median(values), 1), "max": round(max(values), 1)}
+
+
+def main() -> None:
+    """Run, and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=12, help="pairs of moves (at least 10 for a figure that is told to anybody)")
+    parser.add_argument("--plain-tcp", action="store_true", help="no TLS between the hosts")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    asked = parser.parse_args()
+    options = LabOptions(lab_id="bench", instances="shared", tls=not asked.plain_tcp, database=asked.database)
+    with Lab.up(options, say=lambda line: print(line, file=sys.stderr)) as lab:
+        print(json.dumps(summary(run_pairs(lab, asked.pairs), lab), indent=1))
+
+
+if __name__ == "__main__":
+    main()
