@@ -11,11 +11,12 @@ import time
 
 import libvirt
 
+UNDEFINE_SOURCE = 16  # VIR_MIGRATE_UNDEFINE_SOURCE; lmigrate itself never uses it, so its stubs do not have it
 FLAGS = (
     libvirt.VIR_MIGRATE_LIVE
     | libvirt.VIR_MIGRATE_PEER2PEER
     | libvirt.VIR_MIGRATE_PERSIST_DEST
-    | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
+    | UNDEFINE_SOURCE
     | libvirt.VIR_MIGRATE_UNSAFE
 )
 

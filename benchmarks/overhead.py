@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -61,13 +62,13 @@ class Bare:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for process in self._processes.values():
-            process.stdin.close()
-            process.wait(10)
-            process.stdout.close()
+            process.communicate(timeout=10)  # end of input is the end of it
 
     def move(self, uuid: str, source: str, destination: str) -> float:
         """Milliseconds of the call itself."""
         process = self._processes[source]
+        if process.stdin is None:
+            raise RuntimeError("the bare migration has no input")
         process.stdin.write(f"{uuid} {destination} {self._transport}\n")
         process.stdin.flush()
         return float(self._answer(process))
@@ -148,14 +149,16 @@ def run_pairs(lab: Lab, pairs: int) -> dict[str, Series]:
     """``pairs`` pairs, alternating in order and direction."""
     found = {"lmigrate": Series(), "bare": Series()}
     api = Api(lab.url)
-    with Bare(lab) as bare, start_guest(lab, HOSTS[0], GuestSpec(name="bench", rate_hz=RATE_HZ)) as guest:
-        here, there = HOSTS
+    here, there = HOSTS
+    with Bare(lab) as bare, start_guest(lab, here, GuestSpec(name="bench", rate_hz=RATE_HZ)) as guest:
+        movers: dict[str, Callable[[str, str], float]] = {
+            "lmigrate": lambda _source, destination: api.move(guest.uuid, destination),
+            "bare": partial(bare.move, guest.uuid),
+        }
         for number in range(-1, pairs):  # the first pair warms every cache and is not counted
             for kind in ("lmigrate", "bare") if number % 2 else ("bare", "lmigrate"):
                 api.wait_until_idle_on(guest.uuid, here)
-                series = found[kind] if number >= 0 else Series()
-                mover = (lambda: api.move(guest.uuid, there)) if kind == "lmigrate" else (lambda: bare.move(guest.uuid, here, there))
-                measure(guest, series, mover)
+                measure(guest, found[kind] if number >= 0 else Series(), partial(movers[kind], here, there))
                 here, there = there, here
     return found
 
