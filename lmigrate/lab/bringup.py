@@ -84,7 +84,8 @@ def _make_directories(lab: Lab) -> None:
 
 def _start_centre(lab: Lab) -> None:
     uses_postgresql = lab.options.database == "postgresql"
-    host_files.write_etc(lab.paths, CTL, lab.state.addresses)
+    if not lab.ctl.is_up:
+        host_files.write_etc(lab.paths, CTL, lab.state.addresses)
     redis.write_configuration(lab.paths, lab.state)
     mounts = host_files.common_mounts(lab.paths, CTL)
     if uses_postgresql:
@@ -102,14 +103,20 @@ def _start_centre(lab: Lab) -> None:
 
 def _start_node(lab: Lab, host: Host) -> None:
     paths, options = lab.paths, lab.options
+    if not host.is_up:  # the upper side of a mounted overlay is not written from outside
+        _write_host_files(lab, host)
+    host.start(mounts=host_files.host_mounts(paths, host.name, instances=options.instances, kvm=lab.accel.is_kvm), own_network=True)
+    lab.network.ensure_link(host.name, host.first_pid, host.index, host.address)
+    lab.start_daemon("libvirtd", host.name)
+
+
+def _write_host_files(lab: Lab, host: Host) -> None:
+    paths, options = lab.paths, lab.options
     host_files.write_etc(paths, host.name, lab.state.addresses)
     host_files.write_libvirt(paths, options.lab_id, host.name, tls=options.tls)
     if options.tls:
         authority = CertificateAuthority.load_or_make(paths.certificates, options.lab_id)
         certificates.install(paths.node(host.name) / "etc/pki", authority, host.name, host.address)
-    host.start(mounts=host_files.host_mounts(paths, host.name, instances=options.instances, kvm=lab.accel.is_kvm), own_network=True)
-    lab.network.ensure_link(host.name, host.first_pid, host.index, host.address)
-    lab.start_daemon("libvirtd", host.name)
 
 
 def _wait_for_libvirt(lab: Lab, hosts: list[Host]) -> None:

@@ -6,7 +6,6 @@ Keys and certificates are made once and kept in the lab's directory, which goes 
 from __future__ import annotations
 
 import ipaddress
-import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lmigrate.clock import utcnow
+from lmigrate.lab import files
 
 _LIFETIME = timedelta(days=365)
 _CLOCK_SKEW = timedelta(hours=1)
@@ -34,7 +34,7 @@ class KeyPair:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def key_pem(self) -> bytes:
-        """The key, unencrypted, for :func:`write_private`."""
+        """The key, unencrypted, for a private file."""
         return self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
@@ -50,10 +50,9 @@ class CertificateAuthority:
         certificate, key = directory / "cacert.pem", directory / "cakey.pem"
         if certificate.exists() and key.exists():
             return cls(_load(certificate, key))
-        directory.mkdir(parents=True, exist_ok=True)
         pair = _make_authority(f"lmigrate lab {lab_id}")
-        write_private(key, pair.key_pem())
-        certificate.write_bytes(pair.certificate_pem())
+        files.write(key, pair.key_pem(), files.PRIVATE)
+        files.write(certificate, pair.certificate_pem())
         return cls(pair)
 
     def certificate_pem(self) -> bytes:
@@ -81,25 +80,12 @@ def install(pki: Path, authority: CertificateAuthority, name: str, address: str)
         return
     pair = authority.issue(name, address)
     for side in ("server", "client"):
-        _write(pki / f"libvirt/{side}cert.pem", pair.certificate_pem())
-        write_private(pki / f"libvirt/private/{side}key.pem", pair.key_pem())
-        _write(pki / f"qemu/{side}-cert.pem", pair.certificate_pem())
-        write_private(pki / f"qemu/{side}-key.pem", pair.key_pem())
-    _write(pki / "qemu/ca-cert.pem", authority.certificate_pem())
-    _write(pki / "CA/cacert.pem", authority.certificate_pem())
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may ever read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # whoever has an older one open may have been allowed to
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+        files.write(pki / f"libvirt/{side}cert.pem", pair.certificate_pem())
+        files.write(pki / f"libvirt/private/{side}key.pem", pair.key_pem(), files.PRIVATE)
+        files.write(pki / f"qemu/{side}-cert.pem", pair.certificate_pem())
+        files.write(pki / f"qemu/{side}-key.pem", pair.key_pem(), files.PRIVATE)
+    files.write(pki / "qemu/ca-cert.pem", authority.certificate_pem())
+    files.write(pki / "CA/cacert.pem", authority.certificate_pem())
 
 
 def _load(certificate: Path, key: Path) -> KeyPair:

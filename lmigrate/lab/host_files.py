@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from lmigrate.lab import files
 from lmigrate.lab.paths import INSTANCES_PATH, LabPaths
 
 _ETC = Path("/etc")
@@ -83,10 +83,10 @@ def write_etc(paths: LabPaths, node: str, addresses: Mapping[str, str]) -> None:
     etc = paths.node(node) / "etc"
     etc.mkdir(parents=True, exist_ok=True)
     lines = ["127.0.0.1 localhost", *(f"{address} {name}" for name, address in addresses.items())]
-    (etc / "hosts").write_text("\n".join(lines) + "\n")
-    (etc / "hostname").write_text(f"{node}\n")
-    (etc / "resolv.conf").write_text("")
-    (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nshadow: files\nhosts: files\nprotocols: files\nservices: files\n")
+    files.write(etc / "hosts", "\n".join(lines) + "\n")
+    files.write(etc / "hostname", f"{node}\n")
+    files.write(etc / "resolv.conf", "")
+    files.write(etc / "nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\nprotocols: files\nservices: files\n")
 
 
 def write_libvirt(paths: LabPaths, lab_id: str, host: str, *, tls: bool) -> None:
@@ -94,8 +94,8 @@ def write_libvirt(paths: LabPaths, lab_id: str, host: str, *, tls: bool) -> None
     own = paths.node(host) / "libvirt"
     for name in ("etc", *_STATE_DIRECTORIES):
         (own / name).mkdir(parents=True, exist_ok=True)
-    (own / "etc/libvirtd.conf").write_text(_LIBVIRTD_CONF.format(host_uuid=host_uuid(lab_id, host), tls=tls, plain=not tls))
-    (own / "etc/qemu.conf").write_text(_QEMU_CONF + (_QEMU_TLS if tls else ""))
+    files.write(own / "etc/libvirtd.conf", _LIBVIRTD_CONF.format(host_uuid=host_uuid(lab_id, host), tls=tls, plain=not tls))
+    files.write(own / "etc/qemu.conf", _QEMU_CONF + (_QEMU_TLS if tls else ""))
     etc = paths.node(host) / "etc"
     _add_entry(etc, "passwd", _LIBVIRT_QEMU[0])
     _add_entry(etc, "group", _LIBVIRT_QEMU[1])
@@ -109,9 +109,7 @@ def _add_entry(etc: Path, database: str, entry: str) -> None:
     name = entry.split(":", 1)[0]
     if any(line.startswith(f"{name}:") for line in current.splitlines()):
         return
-    if not copy.exists():
-        shutil.copy(_ETC / database, copy)
-    copy.write_text(f"{current.rstrip()}\n{entry}\n")
+    files.write(copy, f"{current.rstrip()}\n{entry}\n")
 
 
 def _bind(source: Path, target: str) -> dict[str, str]:

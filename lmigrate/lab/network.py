@@ -39,24 +39,23 @@ class Network:
         self._ctl = ctl_pid
 
     def ensure_bridge(self, address: str) -> None:
-        """The bridge with its address, unless it is there."""
-        if self._has(self._ctl, BRIDGE):
-            return
-        self._ip(self._ctl, "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0", "stp_state", "0")
-        self._ip(self._ctl, "address", "add", f"{address}/24", "dev", BRIDGE)
+        """The bridge with its address."""
+        if not self._has(self._ctl, BRIDGE):
+            self._ip(self._ctl, "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0", "stp_state", "0")
+        self._ip(self._ctl, "address", "replace", f"{address}/24", "dev", BRIDGE)
         self._ip(self._ctl, "link", "set", BRIDGE, "up")
 
     def ensure_link(self, host: str, host_pid: int, index: int, address: str) -> None:
-        """A veth pair between the bridge and ``host``, unless it is there."""
+        """A veth pair between the bridge and ``host``; one that was cut is mended."""
         port = port_name(index)
         if not self._has(host_pid, HOST_DEVICE):
             if self._has(self._ctl, port):  # left by a host that has died: its peer goes with its namespace, a little later
                 self._ip(self._ctl, "link", "delete", port)
             self._ip(self._ctl, "link", "add", port, "type", "veth", "peer", "name", HOST_DEVICE, "netns", str(host_pid))
-            self._ip(self._ctl, "link", "set", port, "alias", host)
-            self._ip(self._ctl, "link", "set", port, "master", BRIDGE, "up")
-            self._ip(host_pid, "address", "add", f"{address}/24", "dev", HOST_DEVICE)
-            self._ip(host_pid, "link", "set", HOST_DEVICE, "up")
+        self._ip(self._ctl, "link", "set", port, "alias", host)
+        self._ip(self._ctl, "link", "set", port, "master", BRIDGE, "up")
+        self._ip(host_pid, "address", "replace", f"{address}/24", "dev", HOST_DEVICE)
+        self._ip(host_pid, "link", "set", HOST_DEVICE, "up")
 
     def set_link(self, index: int, *, up: bool) -> None:
         """Cut or mend the cable of the ``index``-th host, at the bridge's end."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmigrate import clock
-from lmigrate.lab import processes
+from lmigrate.lab import files, processes
 from lmigrate.lab.control import Control, DaemonState
 from lmigrate.lab.errors import NodeDown
 from lmigrate.lab.paths import LabPaths
@@ -82,8 +82,7 @@ class Node:
             "keep": str(self._paths.top),
             "mounts": list(mounts),
         }
-        self._config.parent.mkdir(parents=True, exist_ok=True)
-        self._config.write_text(json.dumps(config, indent=1))
+        files.write(self._config, json.dumps(config, indent=1))
 
     def _spawn(self, *, own_network: bool) -> None:
         """Start the first process so that it outlives us and no zombie of it is ours to reap."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from lmigrate.lab.certificates import write_private
+from lmigrate.lab import files
 from lmigrate.lab.errors import LabError
 from lmigrate.lab.node import Node
 from lmigrate.lab.packages import postgresql_directory
@@ -60,7 +60,7 @@ def make_cluster(paths: LabPaths, state: LabState, ctl: Node) -> None:
         return
     shutil.rmtree(paths.postgresql / "data", ignore_errors=True)
     password_file = paths.postgresql / "password"
-    write_private(password_file, state.database_password.encode())
+    files.write(password_file, state.database_password, files.PRIVATE)
     _run(ctl, ["chown", "-R", "postgres:postgres", MOUNT_POINT])
     inside = f"{MOUNT_POINT}/{password_file.name}"
     initdb = [str(postgresql_directory() / "initdb"), "-D", _DATA, "-U", _ROLE, "-A", "scram-sha-256", "--pwfile", inside, "--no-sync"]

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from lmigrate import clock
@@ -88,27 +89,27 @@ def kill_all_of_node(config: Path, *, deadline_s: float = 20.0) -> None:
     Raises:
         LabError: something still lives after ``deadline_s`` seconds.
     """
-    until = clock.monotonic_s() + deadline_s
-    while pids := of_node(config):
-        for pid in pids:
-            _kill(pid, config, max(0.0, until - clock.monotonic_s()))
+    with ExitStack() as handles:
+        # held before the first is killed: one that is ending has no arguments any more to be known by
+        held = [handle for pid in of_node(config) if (handle := _hold(pid, config, handles)) is not None]
+        for handle in held:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        until = clock.monotonic_s() + deadline_s
+        for handle in held:
+            # the first process of a namespace has ended when all others in it have
+            if not select.select([handle], [], [], max(0.0, until - clock.monotonic_s()))[0]:
+                raise LabError(f"a process of {config} does not end")
 
 
-def _kill(pid: int, config: Path, timeout_s: float) -> None:
+def _hold(pid: int, config: Path, handles: ExitStack) -> int | None:
+    """A pidfd of a node's process; None when the number is no longer its."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
-        return
-    try:
-        if not _is_of_node(pid, config):  # the number went to somebody else before we held it
-            return
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
-        if not select.select([handle], [], [], timeout_s)[0]:
-            raise LabError(f"process {pid} does not end")
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(handle)
+        return None
+    handles.callback(os.close, handle)
+    return handle if _is_of_node(pid, config) else None
 
 
 def _is_of_node(pid: int, config: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from lmigrate.lab.certificates import write_private
+from lmigrate.lab import files
 from lmigrate.lab.paths import LabPaths
 from lmigrate.lab.state import LabState
 
@@ -27,7 +27,7 @@ enable-debug-command local
 def write_configuration(paths: LabPaths, state: LabState) -> None:
     """redis.conf, readable by root only: the password is in it."""
     conf = _CONF.format(address=state.addresses["ctl"], port=_PORT, directory=paths.redis, password=state.redis_password)
-    write_private(paths.redis / "redis.conf", conf.encode())
+    files.write(paths.redis / "redis.conf", conf, files.PRIVATE)
 
 
 def command(paths: LabPaths) -> list[str]:

@@ -12,8 +12,7 @@ import zlib
 from dataclasses import asdict, dataclass, fields
 from typing import Self
 
-from lmigrate.lab import accel, network
-from lmigrate.lab.certificates import write_private
+from lmigrate.lab import accel, files, network
 from lmigrate.lab.errors import LabError, NoSuchLab
 from lmigrate.lab.options import LabOptions
 from lmigrate.lab.paths import LabPaths, lab_root
@@ -66,9 +65,7 @@ class LabState:
     def save(self, paths: LabPaths) -> None:
         """Write it so that a reader sees all of it or none."""
         data = asdict(self) | {"options": self.options.to_json()}
-        new = paths.state.with_suffix(".new")
-        write_private(new, json.dumps(data, indent=1).encode())
-        new.replace(paths.state)
+        files.write(paths.state, json.dumps(data, indent=1), files.PRIVATE)
 
     @property
     def addresses(self) -> dict[str, str]:

@@ -240,11 +240,12 @@ def test_down_after_a_crash_in_the_middle_of_up(after_s: float) -> None:
         Lab.attach(lab_id)
 
 
-def test_up_after_a_crash_in_the_middle_of_up() -> None:
+@pytest.mark.parametrize("after_s", [0.5, 0.6, 0.7, 0.9])
+def test_up_after_a_crash_in_the_middle_of_up(after_s: float) -> None:
     lab_id = new_id()
     program = f"from {lab_command.callback.__module__} import lab; lab()"
     up = subprocess.Popen([sys.executable, "-c", program, "up", "--id", lab_id, "--no-daemons"], stdout=subprocess.DEVNULL)
-    time.sleep(0.6)
+    time.sleep(after_s)
     up.kill()
     up.wait()
     with Lab.throwaway(LabOptions(lab_id=lab_id, daemons=False)) as lab:
