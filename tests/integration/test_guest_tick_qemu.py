@@ -145,6 +145,24 @@ def test_it_goes_on_where_it_was_after_a_migration(start: Start, tmp_path: Path)
     assert recorder.heard[-1].line.pages > recorder.heard[0].line.pages
 
 
+@pytest.mark.parametrize("machine_type", ["pc", "q35"])
+@pytest.mark.parametrize("firmware", ["rom", "disk"])
+def test_it_switches_itself_off_at_the_set_count(start: Start, machine_type: str, firmware: str) -> None:
+    machine = start(TickParameters(rate_hz=50, poweroff_at=20), "-machine", machine_type, firmware=firmware)
+    with Recorder({"here": machine.console}) as recorder:
+        assert machine.process.wait(20) == 0
+    assert recorder.report().counter_last == 20
+
+
+@pytest.mark.parametrize("machine_type", ["pc", "q35"])
+def test_it_obeys_the_power_button(start: Start, machine_type: str) -> None:
+    machine = start(TickParameters(rate_hz=50), "-machine", machine_type)
+    with Recorder({"here": machine.console}) as recorder:
+        recorder.wait_until(5)
+        machine.ask(("system_powerdown", {}))
+        assert machine.process.wait(20) == 0
+
+
 def test_it_notices_a_page_that_changed(start: Start) -> None:
     machine = start(TickParameters(rate_hz=50, fill_mib=1))
     with Recorder({"here": machine.console}) as recorder:

@@ -9,8 +9,10 @@
  * Static pages are written once and verified in turn, one per count (and the first one at every count). Dirty pages
  * are verified and then rewritten whole at the wanted rate. A page that comes across wrong counts in `bad`.
  *
+ * It switches itself off at a set count, and when its power button is pressed (`virsh shutdown`).
+ *
  * One image, two ways in: `_start` as a boot sector (loads the rest by INT 13h), `rom_start` as the whole firmware
- * (see image.py, which also patches the header). Long mode is entered at once: some KVMs interpret anything less.
+ * (see tick_image.py, which also patches the header). Long mode is entered at once: some KVMs interpret anything less.
  */
         .set COM1, 0x3f8
         .set PML4, 0x1000               /* then PDPT, and four page directories: 4 GiB mapped as they are */
@@ -18,6 +20,7 @@
         .set IDT_BYTES, 48 * 16
         .set STACK, 0x7c00
         .set REGION, 0x200000           /* static pages, then dirty pages */
+        .set PM, 0x600                  /* ACPI's power management registers: where firmware would put them */
         .set LOCAL_APIC, 0xfee00000
         .set STEP, 0x9e3779b97f4a7c15   /* odd, so that no two words of a page are alike */
 
@@ -34,6 +37,7 @@ irqs_per_tick:  .long 2
 static_pages:   .long 1                 /* at least one: the canary */
 dirty_pages:    .long 0
 dirty_per_irq:  .long 0                 /* pages in 16.16 fixed point */
+poweroff_at:    .long 0                 /* the count at which the guest switches itself off; 0: never */
 
 disk_start:
         cli
@@ -139,6 +143,7 @@ long_mode:
         movl    %eax, boot_id
         call    read_rtc
         call    fill_regions
+        call    power_setup
         call    pit_setup
         sti
 
@@ -159,6 +164,7 @@ main:   cli
         call    verify_static
         call    read_rtc
         call    write_line
+        call    power_off_if_due
         jmp     main
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
@@ -324,6 +330,53 @@ pit_setup:
         movl    irqs_per_tick, %eax
         movl    %eax, irqs_left
         ret
+
+power_setup:                            /* enable the registers in the chipset, at PM */
+        xorl    %eax, %eax
+        call    pci_select
+        inl     %dx, %eax
+        movl    $0xf844, %ecx           /* q35: 0:1f.0, ACPI control */
+        movl    $0x80, %ebx
+        cmpl    $0x29c08086, %eax
+        je      1f
+        movl    $0xb80, %ecx            /* pc: 0:1.3, miscellaneous */
+        movl    $1, %ebx
+1:      movl    %ecx, %eax
+        call    pci_select
+        xchgl   %eax, %ebx
+        outl    %eax, %dx
+        movl    %ecx, %eax
+        andl    $0xff00, %eax
+        orl     $0x40, %eax             /* base address */
+        call    pci_select
+        movl    $PM + 1, %eax
+        outl    %eax, %dx
+        movw    $PM + 2, %dx
+        movw    $0x100, %ax             /* report the power button */
+        outw    %ax, %dx
+        ret
+
+pci_select:                             /* eax = bus, device, function and register -> dx = where its value is */
+        orl     $0x80000000, %eax
+        movw    $0xcf8, %dx
+        outl    %eax, %dx
+        movw    $0xcfc, %dx
+        ret
+
+power_off_if_due:                       /* at the set count, or when the power button was pressed */
+        movl    poweroff_at, %eax
+        testl   %eax, %eax
+        jz      1f
+        cmpq    counter, %rax
+        je      2f
+1:      movw    $PM, %dx
+        inw     %dx, %ax
+        testw   $0x100, %ax
+        jz      3f
+2:      movw    $PM + 4, %dx
+        movw    $0x2000, %ax            /* soft off, now */
+        outw    %ax, %dx
+3:      ret
 
 on_timer:
         pushq   %rax

@@ -21,7 +21,7 @@ RATE_HZ_MAX = 2_000
 MEMORY_MIB_MAX = 2_048  # below every hole of PC machine types
 LOAD_MIB = 2  # code, page tables and what firmware leaves behind
 
-_HEADER = struct.Struct("<8s7I")
+_HEADER = struct.Struct("<8s8I")
 _HEADER_OFFSET = 4
 _MAGIC = b"LMTICK01"
 _SECTOR = 512
@@ -38,18 +38,20 @@ class TickParameters:
         dirty_mib: size of the region in MiB that is rewritten over and over.
         dirty_mib_per_s: how fast, in MiB/s.
         fill_mib: memory in MiB that is written once with incompressible data and verified in turn.
+        poweroff_at: the count at which it switches itself off; 0: never.
     """
 
     rate_hz: float = 10.0
     dirty_mib: int = 0
     dirty_mib_per_s: float = 0.0
     fill_mib: int = 0
+    poweroff_at: int = 0
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.rate_hz <= RATE_HZ_MAX:
             raise LabError(f"rate_hz is between 0.1 and {RATE_HZ_MAX}, not {self.rate_hz}")
-        if min(self.dirty_mib, self.dirty_mib_per_s, self.fill_mib) < 0:
-            raise LabError("dirty_mib, dirty_mib_per_s and fill_mib cannot be negative")
+        if min(self.dirty_mib, self.dirty_mib_per_s, self.fill_mib, self.poweroff_at) < 0:
+            raise LabError("dirty_mib, dirty_mib_per_s, fill_mib and poweroff_at cannot be negative")
         if self.dirty_mib_per_s and not self.dirty_mib:
             raise LabError("dirty_mib_per_s needs a region: dirty_mib")
         if self.memory_mib > MEMORY_MIB_MAX:
@@ -105,6 +107,7 @@ def patch(image: bytes, parameters: TickParameters) -> bytes:
         1 + parameters.fill_mib * PAGES_PER_MIB,
         parameters.dirty_mib * PAGES_PER_MIB,
         parameters.dirty_per_irq,
+        parameters.poweroff_at,
     )
     return image[:_HEADER_OFFSET] + header + image[_HEADER_OFFSET + _HEADER.size :]
 

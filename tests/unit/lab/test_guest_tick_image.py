@@ -15,7 +15,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def header(image: bytes) -> tuple[int, ...]:
-    return struct.unpack_from("<7I", image, 12)
+    return struct.unpack_from("<8I", image, 12)
 
 
 def test_the_image_is_a_boot_sector_and_whole_sectors(image: bytes) -> None:
@@ -32,20 +32,21 @@ def test_assembling_again_reads_the_cache(tmp_path: Path) -> None:
 
 
 def test_the_header_carries_the_parameters(image: bytes) -> None:
-    patched = patch(image, TickParameters(rate_hz=100, dirty_mib=16, dirty_mib_per_s=50, fill_mib=3))
-    _, sectors, divisor, irqs_per_tick, static_pages, dirty_pages, dirty_per_irq = header(patched)
+    patched = patch(image, TickParameters(rate_hz=100, dirty_mib=16, dirty_mib_per_s=50, fill_mib=3, poweroff_at=77))
+    _, sectors, divisor, irqs_per_tick, static_pages, dirty_pages, dirty_per_irq, poweroff_at = header(patched)
     assert len(patched) == len(image) == sectors * 512
     assert irqs_per_tick == 1
     assert PIT_HZ / divisor == pytest.approx(100, rel=1e-3)
     assert static_pages == 1 + 3 * 256
     assert dirty_pages == 16 * 256
+    assert poweroff_at == 77
     assert dirty_per_irq / 65536 * PIT_HZ / divisor / 256 == pytest.approx(50, rel=1e-4)
 
 
 def test_nothing_but_the_header_is_patched(image: bytes) -> None:
     patched = patch(image, TickParameters(rate_hz=1, dirty_mib=1, dirty_mib_per_s=1, fill_mib=1))
     assert patched[:20] == image[:20]
-    assert patched[40:] == image[40:]
+    assert patched[44:] == image[44:]
 
 
 @pytest.mark.parametrize("rate_hz", [0.1, 1, 10, 18.3, 50, 333, 1000, 2000])
