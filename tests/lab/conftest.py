@@ -1,0 +1,111 @@
+"""Fixtures for tests on real hosts: two labs for the whole session, and guests that the tests hand on to each other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import libvirt
+import pytest
+
+from lmigrate.lab.guests.guest import Guest
+from lmigrate.lab.guests.spec import DiskSpec, GuestSpec
+from lmigrate.lab.guests.start import start_guest
+from lmigrate.lab.topology import Lab
+from tests.lab.labs import Labs
+from tests.lab.wire import Wire
+
+StartGuest = Callable[..., Guest]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def labs(database_kind: str) -> Iterator[Labs]:
+    libvirt.registerErrorHandler(lambda *_: None, None)  # it would print what it raises anyway
+    made = Labs(database_kind)
+    try:
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture
+def lab_kind() -> str:
+    """Which lab a module's tests run in; modules override it."""
+    return "shared"
+
+
+@pytest.fixture
+def lab(labs: Labs, lab_kind: str) -> Iterator[Lab]:
+    """The lab, without faults; whatever a test made fail is taken back afterwards."""
+    found = labs.get(lab_kind)
+    yield found
+    for point in found.faults_dir.iterdir():
+        point.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def wire(lab: Lab) -> Iterator[Wire]:
+    made = Wire(lab)
+    yield made
+    made.http.close()
+
+
+@pytest.fixture
+def start(lab: Lab, wire: Wire) -> Iterator[StartGuest]:
+    """Start a guest that the test has for itself: ``start("node5", disks=…)``."""
+    with ExitStack() as guests:
+
+        def begin(host: str = "node5", **options: object) -> Guest:
+            guest = start_guest(lab, host, GuestSpec(**{"name": f"t{next(_numbers)}", "memory_mib": 32, "rate_hz": 20.0, **options}))
+            guests.enter_context(guest)
+            wire.wait_found(guest.uuid, host)
+            return guest
+
+        yield begin
+
+
+class Wanderer:
+    """The guest of a lab that tests move about; made anew when one has lost it."""
+
+    def __init__(self) -> None:
+        self._guests: dict[str, Guest] = {}
+
+    def of(self, lab: Lab, wire: Wire) -> Guest:
+        known = self._guests.get(lab.options.lab_id)
+        if known is not None and _is_healthy(known, wire):
+            return known
+        disks = () if lab.options.instances == "shared" else (DiskSpec("qcow2", 4, fill_mib=1),)
+        guest = start_guest(lab, "node5", GuestSpec(name=f"wanderer{next(_numbers)}", memory_mib=32, rate_hz=20.0, disks=disks))
+        self._guests[lab.options.lab_id] = guest
+        wire.wait_found(guest.uuid, "node5")
+        return guest
+
+
+def _is_healthy(guest: Guest, wire: Wire) -> bool:
+    seen = wire.server(guest.uuid)
+    return (seen["vm_state"], seen["task_state"], guest.states()) == ("active", None, {seen["host"]: "running"})
+
+
+@pytest.fixture(scope="session")
+def wanderers() -> Wanderer:
+    return Wanderer()
+
+
+@pytest.fixture
+def guest(lab: Lab, wire: Wire, wanderers: Wanderer) -> Guest:
+    """A running, idle guest somewhere on node5 or node6, which other tests use too."""
+    return wanderers.of(lab, wire)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A failed test shows the end of its lab's logs."""
+    report = yield
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and isinstance(lab, Lab):
+        for log in sorted(lab.paths.logs.glob("*.log")):
+            if log.name.endswith(("-host.log", "conductor.log", "api.log")):
+                report.sections.append((log.name, "\n".join(log.read_text(errors="replace").splitlines()[-40:])))
+    return report

@@ -1,0 +1,40 @@
+"""What must be true after a migration, whatever it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmigrate.lab.guests.guest import Guest
+from lmigrate.lab.topology import Lab
+from tests.lab.wire import Wire, story
+from tests.lab.world import World, files_of_guest
+
+#: no guest of these tests may notice more of a move than this; the machine may be busy
+LONGEST_PAUSE_MS = 2_000
+
+
+def other(host: str) -> str:
+    """The host at the other end."""
+    return {"node5": "node6", "node6": "node5"}[host]
+
+
+def assert_moved(lab: Lab, wire: Wire, guest: Guest, ended: dict[str, Any], *, since: float) -> None:
+    """The guest went on without a break, it is on the destination alone, and the books are closed."""
+    assert ended["status"] == "completed", story(ended)
+    guest.wait_ticks(3)
+    report = guest.report(since)
+    assert report.is_unbroken, report
+    assert report.pause_ms < LONGEST_PAUSE_MS, report
+    assert_home(lab, wire, guest, ended["dest_host"])
+
+
+def assert_home(lab: Lab, wire: Wire, guest: Guest, host: str) -> None:
+    """The guest is on ``host`` alone, in libvirt, in the records and in the file system."""
+    seen = wire.server(guest.uuid)
+    assert (seen["host"], seen["vm_state"], seen["task_state"]) == (host, "active", None)
+    assert guest.states() == {host: "running"}
+    world = World.of(lab)
+    assert world.books == {"reservations": [], "open_migrations": []}
+    assert not [path for path in world.files if ".lmigrate" in path[1]]
+    if lab.options.instances == "private":
+        assert {name for name in lab.hosts if files_of_guest(lab.host(name), guest.uuid)} == {host}
