@@ -72,14 +72,14 @@ class Registration:
         return facts
 
     def _register(self, facts: HostFacts, *, is_start: bool) -> None:
-        values = self._values(facts)
+        values, at_start = self._values(facts), {**self._measured(), **self._start()}
         with writing() as session:
             mine = self._mine(reports.lock_namesakes(session, self.host, facts.uuid), facts.uuid)
             if mine is None:
-                reports.add(session, {**values, **self._start(), "service_uuid": new_uuid()})
+                reports.add(session, {**values, **at_start, "service_uuid": new_uuid()})
                 changed = sorted(values)
             elif is_start or mine.epoch == self.epoch:
-                changed = reports.change(mine, {**values, **(self._start() if is_start else {})})
+                changed = reports.change(mine, {**values, **(at_start if is_start else {})})
             else:
                 return  # a younger daemon speaks for the host; the heartbeat finds out and says so
         if is_start or changed:
@@ -112,8 +112,6 @@ class Registration:
 
     def _values(self, facts: HostFacts) -> dict[str, Any]:
         options = self._settings.host
-        tls = check_tls(options.pki_dir, options.address, utcnow())
-        usage = self._disk.first(options.libvirt_deadline_s)
         return {
             "name": self.host,
             "uuid": facts.uuid,
@@ -126,9 +124,17 @@ class Registration:
             "memory_mib": facts.memory_mib,
             "reserved_memory_mib": options.reserved_memory_mib,
             "instances_path": str(options.instances_path),
+            "migration_address": options.address,
+        }
+
+    def _measured(self) -> dict[str, Any]:
+        """What every heartbeat measures again."""
+        options = self._settings.host
+        tls = check_tls(options.pki_dir, options.address, utcnow())
+        usage = self._disk.first(options.libvirt_deadline_s)
+        return {
             "disk_total_bytes": usage.total_bytes if usage else 0,
             "disk_free_bytes": free_bytes(usage.free_bytes, options.reserved_disk_mib) if usage else 0,
-            "migration_address": options.address,
             "tls_ready": tls.is_ready,
             "tls_reason": tls.sentence,
         }
