@@ -40,6 +40,11 @@ class Sighted:
         return self.power_state is PowerState.PAUSED and self.reason in _PASSING
 
     @property
+    def is_moved_away(self) -> bool:
+        """Whether its state tells of the move and not of the guest: paused for the switchover, or what is left after it."""
+        return self.is_passing or (not self.power_state.is_active and self.reason == "migrated")
+
+    @property
     def is_settled(self) -> bool:
         """Whether a QEMU process holds the guest here, and not only its coming or going."""
         return self.power_state.is_active and not self.is_passing
@@ -74,7 +79,7 @@ def reconcile(sightings: Sequence[Sighted], known: Standing | None, viewpoint: V
     """What the record should say; None: there is none, and it is too early to make one."""
     valid = sorted((sighted for sighted in sightings if not viewpoint.is_void(sighted)), key=lambda sighted: sighted.host)
     if known is not None and known.task_state is not None:
-        return _with_power_only(valid, known)
+        return _with_power_only([sighted for sighted in valid if not sighted.is_moved_away], known)
     failed = [sighted for sighted in valid if sighted.reason == _POSTCOPY_FAILED]
     if failed:
         return _in_doubt(

@@ -181,12 +181,12 @@ def test_the_migration_owns_the_record_while_it_works_on_it(nodes: Nodes) -> Non
     node5.inventory.compare_all()
     start_migration(info.uuid)
     node6.hypervisor.put(info)  # switched over; the records do not know it yet
-    node5.hypervisor.put(info, power_state=PowerState.SHUTOFF, reason="migrated", memory_mib=1)
+    node5.hypervisor.put(info, power_state=PowerState.PAUSED, reason="user", memory_mib=1)
     for each in nodes:
         each.inventory.compare_all()
     found = record(info.uuid)
     assert (found.host, found.vm_state, found.anomaly, found.memory_mib) == ("node5", VmState.ACTIVE, None, 1024)
-    assert (found.task_state, found.power_state) == (TaskState.MIGRATING, PowerState.SHUTOFF)
+    assert (found.task_state, found.power_state) == (TaskState.MIGRATING, PowerState.PAUSED)
     assert set(sighting_records(info.uuid)) == {"node5", "node6"}
     assert node5.inventory.busy() == node6.inventory.busy() == {info.uuid}
 
