@@ -10,6 +10,7 @@ import os
 import socket
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -51,6 +52,10 @@ class HostSettings(_Section):
         None,
         description="Name or address at which the other hosts' libvirtd reach this one; it must stand in the TLS certificate. The host's name when unset.",
     )
+    initiator_iqn: str | None = Field(
+        None,
+        description="iSCSI name that QEMU on this host logs in with; unset: made from the host's name.",
+    )
     pki_dir: Path = Field(Path("/etc/pki"), description="Directory with CA/cacert.pem and libvirt/{server,client}cert.pem.")
     graphics_listen: str | None = Field(
         None,
@@ -72,6 +77,11 @@ class HostSettings(_Section):
         if not is_host_name(value):
             raise ValueError("a host's name consists of letters, digits, '-' and '.', at most 63 characters")
         return value
+
+    @property
+    def initiator(self) -> str:
+        """The iSCSI name of this host."""
+        return self.initiator_iqn or f"iqn.2026-11.org.lmigrate.host:{self.name}"
 
     @property
     def address(self) -> str:
@@ -132,6 +142,38 @@ class FlowerSettings(_Section):
     basic_auth: SecretStr | None = Field(None, description="user:password; Flower does not start without.")
 
 
+class IscsiTgtBackend(_Section):
+    """Volumes that tgtd serves: one target each, an ACL by initiator name, CHAP for each attachment."""
+
+    driver: Literal["iscsi-tgt"]
+    portal: str = Field(description="Address (and :port) at which the hosts reach tgtd.")
+    directory: Path = Field(description="Directory of the volumes' backing files, on the machine of tgtd.")
+    iqn_prefix: str = Field("iqn.2026-11.org.lmigrate", description="Beginning of the targets' names.")
+    control_port: int = Field(0, ge=0, description="tgtd's --control-port, when several run on one machine.")
+    chap: bool = Field(True, description="Each attachment gets a CHAP account of its own.")
+
+
+class StorageSettings(_Section):
+    """Shared block storage."""
+
+    backends: dict[str, IscsiTgtBackend] = Field(default_factory=dict, description="Name → driver and its options.")
+    serves: str | None = Field(None, description="The backend that this storage daemon grants access to.")
+
+
+class SecretSettings(_Section):
+    """Encryption of secrets in the database."""
+
+    keys: list[SecretStr] = Field(
+        default_factory=list,
+        description="Fernet keys, newest first: the first one encrypts, all of them decrypt. Needed as soon as there are volumes.",
+    )
+
+    @property
+    def plain_keys(self) -> list[str]:
+        """The keys themselves."""
+        return [key.get_secret_value() for key in self.keys]
+
+
 class ConductorSettings(_Section):
     """The conductor and its beat."""
 
@@ -165,6 +207,8 @@ class Settings(BaseSettings):
     migration: MigrationSettings = Field(default_factory=MigrationSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
     flower: FlowerSettings = Field(default_factory=FlowerSettings)
+    storage: StorageSettings = Field(default_factory=StorageSettings)
+    secrets: SecretSettings = Field(default_factory=SecretSettings)
     conductor: ConductorSettings = Field(default_factory=ConductorSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     faults: FaultSettings = Field(default_factory=FaultSettings)

@@ -162,6 +162,14 @@ class DomainNotFound(HypervisorError):
     """Domain {uuid} is not on {host}."""
 
 
+class StorageError(LmigrateError):
+    """Storage backend {backend}: {reason}"""
+
+
+class UnknownVolume(RequestError):
+    """Instance {instance} has a network disk {device} ({source}) that is not a registered volume. Register it with `lmigrate volume register`, or detach it."""
+
+
 class BrokerUnavailable(LmigrateError):
     """The message broker does not answer: {reason}"""
 

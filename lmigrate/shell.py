@@ -13,13 +13,15 @@ class CommandFailed(LmigrateError):
     """`{command}` failed ({reason})"""
 
 
-def run(argv: Sequence[str], *, timeout_s: float = 60.0) -> str:
+def run(argv: Sequence[str], *, timeout_s: float = 60.0, hidden: Sequence[str] = ()) -> str:
     """Run ``argv`` (never through a shell) and return its standard output.
+
+    Words in ``hidden`` are secrets: an error shows ``***`` in their place.
 
     Raises:
         CommandFailed: it could not be started, exited non-zero, or took longer than ``timeout_s`` seconds.
     """
-    command = shlex.join(argv)
+    command = shlex.join("***" if word in hidden else word for word in argv)
     try:
         done = subprocess.run(list(argv), capture_output=True, text=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as error:

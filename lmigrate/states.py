@@ -108,3 +108,11 @@ def vm_state_of(power: PowerState) -> VmState:
         PowerState.SHUTOFF: VmState.STOPPED,
         PowerState.CRASHED: VmState.ERROR,
     }.get(power, VmState.UNKNOWN)
+
+
+class AttachmentState(StrEnum):
+    """How far one host's access to one volume has come."""
+
+    GRANTING = "granting"  # the row is there; the storage may or may not know of it
+    GRANTED = "granted"  # the storage lets the host in
+    REVOKING = "revoking"  # the storage may or may not have taken it back

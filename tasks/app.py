@@ -59,7 +59,7 @@ def make_app() -> Celery:
         task_publish_retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5},
         worker_hijack_root_logger=False,
         timezone="UTC",
-        imports=["tasks.conductor", "tasks.host"],
+        imports=["tasks.conductor", "tasks.host", "tasks.storage"],
         beat_schedule={
             "reconcile": {
                 "task": "lmigrate.reconcile",
@@ -77,8 +77,8 @@ def queue(name: str) -> Queue:
     Raises:
         ValueError: it is neither the conductor's nor that of a host.
     """
-    host = name.removeprefix("host.").removesuffix(".migrate")
-    if name != "conductor" and not (name.startswith("host.") and is_host_name(host)):
+    place = name.removeprefix("storage.") if name.startswith("storage.") else name.removeprefix("host.").removesuffix(".migrate")
+    if name != "conductor" and not (name.startswith(("host.", "storage.")) and is_host_name(place)):
         raise ValueError(f"no such queue: {name!r}")
     return Queue(name)
 

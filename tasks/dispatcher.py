@@ -12,7 +12,7 @@ from lmigrate.errors import BrokerUnavailable
 from lmigrate.migration.dispatch import Address, ObserveMessage, StepMessage, UndoMessage
 from tasks.app import app, queue
 
-CONDUCTOR = Address(host=None)
+CONDUCTOR = Address(place=None)
 
 
 class CeleryDispatcher:
@@ -21,7 +21,7 @@ class CeleryDispatcher:
     def send_steps(self, messages: list[StepMessage]) -> None:
         """A chain, with one errback: bound, immutable, routed to the conductor, attached last."""
         first = messages[0]
-        links = [_signature(message.step, (message.migration_id, message.attempt), message.address) for message in messages]
+        links = [_step_signature(message) for message in messages]
         _send(links, link_error=_signature("rollback", (first.migration_id, first.attempt), CONDUCTOR))
 
     def send_rollback(self, migration_id: int, attempt: int) -> None:
@@ -30,13 +30,20 @@ class CeleryDispatcher:
 
     def send_undo(self, messages: list[UndoMessage], migration_id: int, attempt: int) -> None:
         """Undos in order, then the conductor."""
-        links = [_signature(f"undo.{message.step}", (message.migration_id, message.attempt), message.address) for message in messages]
+        links = [_step_signature(message, prefix="undo.") for message in messages]
         _send([*links, _signature("rolled_back", (migration_id, attempt), CONDUCTOR)])
 
     def send_observe(self, messages: list[ObserveMessage], migration_id: int, round_number: int) -> None:
         """Looks, then the conductor."""
         links = [_signature("observe", (message.side.value, message.migration_id, round_number), message.address) for message in messages]
         _send([*links, _signature("decide", (migration_id, round_number), CONDUCTOR)])
+
+
+def _step_signature(message: StepMessage | UndoMessage, prefix: str = "") -> Signature:
+    """The task is the step's; a row of the journal that is one of several of its step is named as well."""
+    task, _, place = message.step.partition(".")
+    args = (message.migration_id, message.attempt, *([message.step] if place else []))
+    return _signature(prefix + task, args, message.address)
 
 
 def _signature(task: str, args: tuple[Any, ...], address: Address) -> Signature:

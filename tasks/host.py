@@ -10,7 +10,7 @@ from lmigrate.virt.connect import local_hypervisor
 from tasks.base import LmigrateTask, task
 from tasks.steps import register_step, register_undo
 
-ON_HOSTS = [step for step in STEPS if step.side is not Side.CONDUCTOR]
+ON_HOSTS = [step for step in STEPS if step.side in {Side.SOURCE, Side.DESTINATION}]
 STEP_TASKS = {step.name: register_step(step, local_hypervisor) for step in ON_HOSTS}
 UNDO_TASKS = {step.name: register_undo(step, local_hypervisor) for step in ON_HOSTS}
 

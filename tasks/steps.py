@@ -17,8 +17,8 @@ def register_step(step: Step, connect: Callable[[], Hypervisor] = no_hypervisor)
     """The task that does ``step``."""
 
     @task(step.name)
-    def body(_self: LmigrateTask, migration_id: int, attempt: int) -> str:
-        return run_step(step.name, migration_id, attempt, settings(), epoch(), connect=connect)
+    def body(_self: LmigrateTask, migration_id: int, attempt: int, row: str = step.name) -> str:
+        return run_step(row, migration_id, attempt, settings(), epoch(), connect=connect)
 
     return body
 
@@ -27,7 +27,7 @@ def register_undo(step: Step, connect: Callable[[], Hypervisor] = no_hypervisor)
     """The task that undoes ``step``."""
 
     @task(f"undo.{step.name}")
-    def body(_self: LmigrateTask, migration_id: int, attempt: int) -> str:
-        return undo_step(step.name, migration_id, attempt, settings(), epoch(), connect=connect)
+    def body(_self: LmigrateTask, migration_id: int, attempt: int, row: str = step.name) -> str:
+        return undo_step(row, migration_id, attempt, settings(), epoch(), connect=connect)
 
     return body

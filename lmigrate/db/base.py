@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
 from lmigrate.db.types import EnumValue, UtcDateTime
-from lmigrate.states import MigrationStatus, Phase, PowerState, StepState, TaskState, VmState
+from lmigrate.states import AttachmentState, MigrationStatus, Phase, PowerState, StepState, TaskState, VmState
 
 #: batch mode (SQLite cannot alter a table) finds constraints by name
 NAMING = {
@@ -36,6 +36,7 @@ class Base(DeclarativeBase):
         dict[str, Any]: Json,
         list[dict[str, Any]]: Json,
         list[str]: Json,
+        AttachmentState: EnumValue(AttachmentState),
         MigrationStatus: EnumValue(MigrationStatus),
         StepState: EnumValue(StepState),
         Phase: EnumValue(Phase),

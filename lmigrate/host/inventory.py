@@ -11,7 +11,7 @@ import structlog
 from lmigrate.clock import utcnow
 from lmigrate.db.models import DomainSighting, Instance
 from lmigrate.db.session import Session, reading, writing
-from lmigrate.db.stores import disks, hosts, instances, sightings
+from lmigrate.db.stores import disks, hosts, instances, sightings, volumes
 from lmigrate.db.stores.instances import Evidence
 from lmigrate.host.record import Wanted, note_on, own_and_seen, viewpoint_of, wanted, with_note
 from lmigrate.host.sighting import is_same, sighting_of
@@ -105,6 +105,7 @@ class Inventory:
             _set(evidence.instance, target)
         if target.disks is not None:
             disks.replace(session, uuid, target.disks)
+            volumes.link_disks(session, uuid)
 
     def _notes(self, evidence: Evidence, looked_at: datetime, live_hosts: dict[str, bool]) -> list[tuple[DomainSighting, dict[str, Any]]]:
         """Own sightings whose note has to change, with the new description."""

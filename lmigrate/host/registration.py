@@ -15,6 +15,7 @@ from lmigrate.errors import HypervisorError, HypervisorUnavailable, LmigrateErro
 from lmigrate.host.disk_watch import DiskWatch
 from lmigrate.host.tls import check_tls
 from lmigrate.ids import new_uuid
+from lmigrate.storage.drivers.base import Connector
 from lmigrate.virt.protocol import Hypervisor
 from lmigrate.virt.types import HostFacts
 
@@ -125,6 +126,7 @@ class Registration:
             "reserved_memory_mib": options.reserved_memory_mib,
             "instances_path": str(options.instances_path),
             "migration_address": options.address,
+            "connector": Connector(host=options.name, initiator=options.initiator, address=options.address).to_json(),
         }
 
     def _measured(self) -> dict[str, Any]:

@@ -14,7 +14,16 @@ NOTE = "note"
 
 #: what the columns hold; libvirt itself allows more
 _NAME_LENGTH, _REASON_LENGTH = 255, 32
-_DISK_TEXT_LENGTHS = {"device_name": 32, "device_type": 16, "bus": 16, "source_type": 16, "format": 16, "serial": 64}
+_DISK_TEXT_LENGTHS = {
+    "device_name": 32,
+    "device_type": 16,
+    "bus": 16,
+    "source_type": 16,
+    "format": 16,
+    "serial": 64,
+    "protocol": 16,
+    "source_name": 255,
+}
 
 
 def sighting_of(host: str, info: DomainInfo, looked_at: datetime) -> DomainSighting:

@@ -5,19 +5,27 @@ from __future__ import annotations
 from lmigrate.clock import utcnow
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session, writing
-from lmigrate.db.stores import journal, migrations
+from lmigrate.db.stores import journal, migrations, volumes
 from lmigrate.migration.dispatch import Dispatcher, StepMessage, address_of
-from lmigrate.migration.steps import BY_NAME, STEPS
-from lmigrate.migration.steps.base import Side
+from lmigrate.migration.steps import STEPS, step_of
+from lmigrate.migration.steps.base import Side, Step
 from lmigrate.states import MigrationStatus, Phase, StepState
 
 
 def plan_journal(session: Session, migration: Migration) -> list[StepMessage]:
     """Write the journal of the present attempt; return what is to be sent once it is committed."""
-    hosts = {step.name: migration.source_host for step in STEPS if step.side is Side.SOURCE}
-    journal.plan_attempt(session, migration, [step.name for step in STEPS], dict(hosts))
+    backends = volumes.backends_of(session, migration.instance_uuid)
+    rows = [row for step in STEPS for row in _rows_of(step, migration, backends)]
+    journal.plan_attempt(session, migration, [name for name, _ in rows], dict(rows))
     session.flush()
     return tail_messages(session, migration)
+
+
+def _rows_of(step: Step, migration: Migration, backends: list[str]) -> list[tuple[str, str | None]]:
+    """(name, place) of the step's rows: one, or one for each backend; the destination's place is not known yet."""
+    if step.side is Side.STORAGE:
+        return [(f"{step.name}.{backend}", backend) for backend in backends]
+    return [(step.name, migration.source_host if step.side is Side.SOURCE else None)]
 
 
 def begin_attempt(session: Session, migration: Migration) -> list[StepMessage]:
@@ -37,10 +45,10 @@ def tail_messages(session: Session, migration: Migration) -> list[StepMessage]:
     rows = [row for row in journal.steps_of(session, migration) if row.state is not StepState.DONE]
     known: list[MigrationStep] = []
     for row in rows:
-        if row.host is None and BY_NAME[row.name].side is not Side.CONDUCTOR:
+        if row.host is None and step_of(row.name).side is not Side.CONDUCTOR:
             break  # the destination has not been chosen
         known.append(row)
-    return [StepMessage(row.name, migration.id, migration.attempt, address_of(BY_NAME[row.name], row.host)) for row in known]
+    return [StepMessage(row.name, migration.id, migration.attempt, address_of(step_of(row.name), row.host)) for row in known]
 
 
 def send_tail(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:

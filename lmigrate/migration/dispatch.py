@@ -10,17 +10,20 @@ from lmigrate.migration.steps.base import Side, Step
 
 @dataclass(frozen=True)
 class Address:
-    """A queue: the conductor's, a host's, or a host's for long steps."""
+    """A queue: the conductor's, a host's, a host's for long steps, or a storage backend's."""
 
-    host: str | None  # None: the conductor
+    place: str | None  # a host or a backend; None: the conductor
     is_long: bool = False
+    is_storage: bool = False
 
     @property
     def queue(self) -> str:
         """The queue's name."""
-        if self.host is None:
+        if self.place is None:
             return "conductor"
-        return f"host.{self.host}.migrate" if self.is_long else f"host.{self.host}"
+        if self.is_storage:
+            return f"storage.{self.place}"
+        return f"host.{self.place}.migrate" if self.is_long else f"host.{self.place}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,6 @@ class Dispatcher(Protocol):
         """A chain of looks that ends with the conductor's `decide`."""
 
 
-def address_of(step: Step, host: str | None) -> Address:
+def address_of(step: Step, place: str | None) -> Address:
     """Where a step is done and undone."""
-    return Address(host=None if step.side is Side.CONDUCTOR else host, is_long=step.is_long)
+    return Address(None if step.side is Side.CONDUCTOR else place, is_long=step.is_long, is_storage=step.side is Side.STORAGE)

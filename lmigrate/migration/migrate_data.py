@@ -41,6 +41,15 @@ class NeededFile(BaseModel):
         return FileIdentity(self.path, self.size_bytes, self.inode, self.mtime_ns)
 
 
+class VolumeDisk(BaseModel):
+    """A disk that is a volume: the storage moves nothing, the destination logs in by itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    device_name: str
+    volume_uuid: str
+
+
 class MigrateData(BaseModel):
     """Nova's LiveMigrateData, as far as it applies."""
 
@@ -55,6 +64,7 @@ class MigrateData(BaseModel):
     disk_available_bytes: int
     disk_needed_bytes: int
     disks: list[LocalDisk]
+    volumes: list[VolumeDisk] = []
     needed_files: list[NeededFile]
     is_persistent: bool
     removable_files: list[str]  # logs and the like in the guest's directory that go when it is gone

@@ -19,7 +19,7 @@ from lmigrate.migration.attempt import tail_messages
 from lmigrate.migration.dispatch import Dispatcher, StepMessage
 from lmigrate.migration.rollback import roll_back
 from lmigrate.migration.runner import begin_rollback
-from lmigrate.migration.steps import POSITION
+from lmigrate.migration.steps import is_before_move
 from lmigrate.states import Phase, StepState
 
 MAX_PAUSE_S = 300.0
@@ -89,7 +89,7 @@ def _ready(session: Session, migration: Migration, step: MigrationStep, settings
     if step.ready_at is not None and step.ready_at > now:
         return None  # a pause between two tries
     down = _why_host_down(session, step, now, settings)
-    if down is not None and step.position <= POSITION["migrate"]:
+    if down is not None and (is_before_move(step.name) or step.name == "migrate"):
         error = ComputeServiceUnavailable(host=step.host, reason=down)
         begin_rollback(migration, error, error.fault)
         return Found(f"{step.name} cannot be done: {error}", [])

@@ -15,7 +15,7 @@ from lmigrate.db.stores import actions, journal, migrations, observations
 from lmigrate.errors import Fault
 from lmigrate.migration.attempt import begin_attempt, tail_messages
 from lmigrate.migration.dispatch import Dispatcher, ObserveMessage, StepMessage, UndoMessage, address_of
-from lmigrate.migration.steps import BY_NAME
+from lmigrate.migration.steps import step_of
 from lmigrate.migration.steps.base import Side, Step
 from lmigrate.migration.verdict import Decision, Seen, Verdict
 from lmigrate.migration.verdict import decide as decide_verdict
@@ -93,8 +93,8 @@ def _may_have_moved(steps: Sequence[MigrationStep]) -> bool:
 
 def _looks(migration: Migration) -> list[ObserveMessage]:
     source, destination = (
-        address_of(BY_NAME["post_at_source"], migration.source_host),
-        address_of(BY_NAME["post_at_destination"], migration.dest_host),
+        address_of(step_of("post_at_source"), migration.source_host),
+        address_of(step_of("post_at_destination"), migration.dest_host),
     )
     return [
         ObserveMessage(Side.SOURCE, migration.id, 0, source),
@@ -110,7 +110,7 @@ def _undos(migration: Migration, steps: Sequence[MigrationStep]) -> list[UndoMes
 
 
 def _short(name: str) -> Step:
-    return BY_NAME["post_at_source"] if name == _MIGRATE else BY_NAME[name]
+    return step_of("post_at_source") if name == _MIGRATE else step_of(name)
 
 
 def _send_undo(undos: list[UndoMessage], migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:

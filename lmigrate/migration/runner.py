@@ -21,7 +21,7 @@ from lmigrate.db.stores import actions, journal, migrations
 from lmigrate.db.stores.journal import Claimant
 from lmigrate.errors import Fault, InstanceNotFound, LmigrateError, MigrationAborted, OutcomeUnknown
 from lmigrate.faults import failpoint
-from lmigrate.migration.steps import BY_NAME, POSITION
+from lmigrate.migration.steps import is_before_move, step_of
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext, no_hypervisor
 from lmigrate.states import Phase
 from lmigrate.virt.protocol import Hypervisor
@@ -43,10 +43,10 @@ def run_step(
     Raises:
         LmigrateError: the step failed; the journal and the migration already say so.
     """
-    step = BY_NAME[name]
+    step = step_of(name)
     claimant = Claimant(f"{settings.host.name}/{ids.new_uuid()}", epoch, settings.migration.lease_s)
     with log.bound(migration=migration_id, step=name, attempt=attempt, host=settings.host.name, epoch=epoch):
-        row = _claim(step, migration_id, attempt, settings, claimant)
+        row = _claim(name, migration_id, attempt, settings, claimant)
         if row is None:
             return f"{name} of migration {migration_id}: nothing to do, it is not its turn or somebody else has it"
         try:
@@ -56,22 +56,23 @@ def run_step(
             raise
 
 
-def _claim(step: Step, migration_id: int, attempt: int, settings: Settings, claimant: Claimant) -> MigrationStep | None:
+def _claim(name: str, migration_id: int, attempt: int, settings: Settings, claimant: Claimant) -> MigrationStep | None:
     with writing() as session:
         migration = migrations.lock(session, migration_id)
         if migration.phase is not Phase.FORWARD or migration.attempt != attempt:
             return None
-        row = journal.find(session, migration_id, attempt, step.name)
-        if row is None or not _is_for_this_host(step, row, settings):
+        row = journal.find(session, migration_id, attempt, name)
+        if row is None or not _is_for_us(row, settings):
             return None
-        if not journal.claim(session, migration_id, attempt, step.name, claimant):
+        if not journal.claim(session, migration_id, attempt, name, claimant):
             return None
-        migration.status = step.status
-        return journal.find(session, migration_id, attempt, step.name)
+        migration.status = step_of(name).status
+        return journal.find(session, migration_id, attempt, name)
 
 
-def _is_for_this_host(step: Step, row: MigrationStep, settings: Settings) -> bool:
-    return step.side is Side.CONDUCTOR or row.host == settings.host.name
+def _is_for_us(row: MigrationStep, settings: Settings) -> bool:
+    side = step_of(row.name).side
+    return side is Side.CONDUCTOR or row.host == (settings.storage.serves if side is Side.STORAGE else settings.host.name)
 
 
 def _do(step: Step, row: MigrationStep, context: StepContext, claimant: Claimant) -> str:
@@ -97,7 +98,7 @@ def _finish(step: Step, row: MigrationStep, facts: Facts) -> bool:
             session,
             migration,
             actions.NOVA_EVENTS[step.name],
-            f"{step.name} done",
+            f"{row.name} done",
             result="Success",
             host=row.host,
             started_at=row.started_at,
@@ -116,7 +117,7 @@ def make_context(row: MigrationStep, settings: Settings, connect: Callable[[], H
             raise InstanceNotFound(instance=migration.instance_uuid)
         facts = {step.name: step.facts for step in journal.steps_of(session, migration, row.attempt) if step.facts is not None}
         session.expunge_all()
-    return StepContext(migration, instance, settings, facts, _keeper(row), _abort_watch(row.migration_id), connect)
+    return StepContext(migration, instance, settings, facts, _keeper(row), _abort_watch(row.migration_id), connect, row.host or "")
 
 
 def _keeper(row: MigrationStep) -> Callable[[Facts], None]:
@@ -164,7 +165,9 @@ def _write_failure(step: Step, row: MigrationStep, error: BaseException) -> None
             _keep_going(session, migration, row, error)
         elif journal.fail(session, row, code, message):
             begin_rollback(migration, error, _fault_of(step, row, error))
-        actions.record(session, migration, actions.NOVA_EVENTS[row.name], message, result="Error", host=row.host, started_at=row.started_at)
+        actions.record(
+            session, migration, actions.NOVA_EVENTS[step.name], message, result="Error", host=row.host, started_at=row.started_at
+        )
 
 
 def _keep_going(session: Session, migration: Migration, row: MigrationStep, error: BaseException) -> None:
@@ -186,8 +189,8 @@ def begin_rollback(migration: Migration, error: BaseException, fault: Fault) -> 
 def _fault_of(step: Step, row: MigrationStep, error: BaseException) -> Fault:
     """Whatever goes wrong on the destination before the move is that host's fault: another may do better."""
     fault = error.fault if isinstance(error, LmigrateError) else Fault.SYSTEM
-    is_before_move = row.position < POSITION["migrate"]
-    return Fault.HOST if fault is Fault.SYSTEM and step.side is Side.DESTINATION and is_before_move else fault
+    is_its_host = step.side is Side.DESTINATION and is_before_move(row.name)
+    return Fault.HOST if fault is Fault.SYSTEM and is_its_host else fault
 
 
 def describe(error: BaseException) -> tuple[str, str]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from lxml import etree
 
-from lmigrate.migration.migrate_data import LocalDisk, NeededFile
+from lmigrate.db.session import reading
+from lmigrate.db.stores import volumes
+from lmigrate.migration.migrate_data import LocalDisk, NeededFile, VolumeDisk
 from lmigrate.migration.steps.base import StepContext
 from lmigrate.storage import disk_image, probe
 from lmigrate.virt.types import DiskInfo, DomainInfo
@@ -21,6 +23,7 @@ class Survey:
 
     obstacles: list[str]
     disks: list[LocalDisk]  # writable, local
+    volumes: list[VolumeDisk]
     needed_files: list[NeededFile]
     removable_files: list[str]
     is_volume_backed: bool
@@ -33,14 +36,32 @@ def survey(context: StepContext, domain: DomainInfo) -> Survey:
     instances_path = context.settings.host.instances_path
     writable = [disk for disk in domain.disks if disk.is_local_file and not disk.is_read_only]
     local = [_local_disk(context, disk) for disk in writable if disk.source_type == "file"]
+    known, unknown = _volumes(domain)
     shared = {disk.device_name for disk in local if disk.is_shared}
     return Survey(
-        obstacles=[*domain_xml.obstacles(root), *_disk_obstacles(writable, shared)],
+        obstacles=[*domain_xml.obstacles(root), *_disk_obstacles(writable, shared), *unknown],
         disks=local,
+        volumes=known,
         needed_files=[*_auxiliary_files(root), *_read_only_disks(domain)],
         removable_files=_removable_files(root, instances_path / domain.uuid),
         is_volume_backed=_is_volume_backed(domain),
         is_shared_instance_path=probe.is_seen(instances_path, context.uuid),
+    )
+
+
+def _volumes(domain: DomainInfo) -> tuple[list[VolumeDisk], list[str]]:
+    """The registered volumes among the disks, and a reason for each network disk that is none."""
+    remote = [disk for disk in domain.disks if disk.source_type in {"network", "volume"}]
+    with reading() as session:
+        registered = volumes.by_source_names(session, [disk.source_name or "" for disk in remote])
+    known = {disk.device_name: registered.get(disk.source_name or "") for disk in remote}
+    return (
+        [VolumeDisk(device_name=device, volume_uuid=volume.uuid) for device, volume in known.items() if volume is not None],
+        [
+            f"disk {disk.device_name} ({disk.protocol} {disk.source_name}) is not a registered volume (`lmigrate volume register`)"
+            for disk in remote
+            if known[disk.device_name] is None
+        ],
     )
 
 

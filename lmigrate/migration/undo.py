@@ -14,7 +14,7 @@ from lmigrate.db.stores import actions, journal, migrations
 from lmigrate.db.stores.journal import Claimant
 from lmigrate.faults import failpoint
 from lmigrate.migration.runner import describe, lease_kept, make_context
-from lmigrate.migration.steps import BY_NAME
+from lmigrate.migration.steps import step_of
 from lmigrate.migration.steps.base import no_hypervisor
 from lmigrate.states import Phase
 from lmigrate.virt.protocol import Hypervisor
@@ -38,7 +38,7 @@ def undo_step(
         try:
             failpoint(f"undo.{name}.before")
             with lease_kept(row, claimant):
-                BY_NAME[name].undo(make_context(row, settings, connect), row.facts)
+                step_of(name).undo(make_context(row, settings, connect), row.facts)
             failpoint(f"undo.{name}.after")
         except BaseException as error:
             _give_back(row, error)

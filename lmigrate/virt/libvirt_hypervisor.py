@@ -13,9 +13,10 @@ from lmigrate.virt import capabilities, names
 from lmigrate.virt.connection import Connection, translated
 from lmigrate.virt.flags import migrate_flags, migrate_params
 from lmigrate.virt.jobstats import from_libvirt
-from lmigrate.virt.types import DiskInfo, DomainInfo, HostFacts, JobStats, JobType, MigrateSpec
+from lmigrate.virt.types import DiskInfo, DomainInfo, HostFacts, JobStats, JobType, MigrateSpec, Secret
 from lmigrate.virt.xml import domain as domain_xml
 from lmigrate.virt.xml.document import mark_of, parse
+from lmigrate.virt.xml.volume import secret_xml
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -111,6 +112,24 @@ class LibvirtHypervisor:
     def destroy(self, uuid: str) -> None:
         """virDomainDestroy; not running is fine."""
         self._if_there("destroy", uuid, lambda dom: _tolerating(_NO_JOB, dom.destroy))
+
+    def define_secret(self, secret: Secret) -> None:
+        """Ephemeral and private: it is in no file, and libvirt gives it to QEMU only."""
+        xml = secret_xml(secret)
+        self._call("secretDefineXML", lambda connection: connection.secretDefineXML(xml).setValue(secret.value.encode()))
+
+    def undefine_secret(self, uuid: str) -> None:
+        """virSecretUndefine."""
+        self._call(
+            "secretUndefine",
+            lambda connection: _tolerating({libvirt.VIR_ERR_NO_SECRET}, lambda: connection.secretLookupByUUIDString(uuid).undefine()),
+        )
+
+    def secrets(self) -> dict[str, str]:
+        """listAllSecrets."""
+        return self._call(
+            "listAllSecrets", lambda connection: {secret.UUIDString(): secret.usageID() for secret in connection.listAllSecrets()}
+        )
 
     def listen(self, changed: Callable[[str], None]) -> None:
         """Register for lifecycle and device events, also on connections opened later."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from lmigrate.virt.types import DomainInfo, HostFacts, JobStats, MigrateSpec
+from lmigrate.virt.types import DomainInfo, HostFacts, JobStats, MigrateSpec, Secret
 
 
 class Hypervisor(Protocol):
@@ -58,6 +58,15 @@ class Hypervisor(Protocol):
 
     def destroy(self, uuid: str) -> None:
         """End the QEMU process; absent or not running is fine."""
+
+    def define_secret(self, secret: Secret) -> None:
+        """Make libvirt keep a secret, in memory only; an older one of that UUID is replaced."""
+
+    def undefine_secret(self, uuid: str) -> None:
+        """Make libvirt forget it; absent is fine."""
+
+    def secrets(self) -> dict[str, str]:
+        """Usage by UUID of every secret that libvirt keeps."""
 
     def listen(self, changed: Callable[[str], None]) -> None:
         """Call ``changed(uuid)`` from the event thread whenever a domain's life, disks or definition change."""

@@ -43,6 +43,8 @@ class DiskInfo:
     is_read_only: bool
     is_shareable: bool
     boot_index: int | None
+    protocol: str | None = None  # of a network disk: iscsi | nbd | rbd
+    source_name: str | None = None  # of a network disk
     capacity_bytes: int | None = None
     allocation_bytes: int | None = None
 
@@ -116,6 +118,16 @@ class JobStats:
         if total == 0:
             return 0
         return max(0, min(100, 100 - 100 * (self.memory_remaining_bytes + self.disk_remaining_bytes) // total))
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What libvirt hands to QEMU so that it may log in to storage."""
+
+    uuid: str
+    kind: str  # iscsi | ceph
+    usage: str  # a name; unique on the host
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True)

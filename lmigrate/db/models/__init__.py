@@ -4,6 +4,7 @@ from lmigrate.db.models.action import InstanceAction, InstanceActionEvent
 from lmigrate.db.models.host import Host, Reservation
 from lmigrate.db.models.instance import BlockDeviceMapping, DomainSighting, Instance
 from lmigrate.db.models.migration import Migration, MigrationStep, Observation, ProgressSample
+from lmigrate.db.models.volume import Volume, VolumeAttachment
 
 __all__ = [
     "BlockDeviceMapping",
@@ -17,4 +18,6 @@ __all__ = [
     "Observation",
     "ProgressSample",
     "Reservation",
+    "Volume",
+    "VolumeAttachment",
 ]

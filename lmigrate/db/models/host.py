@@ -33,6 +33,7 @@ class Host(Base):
     disk_total_bytes: Mapped[int]
     disk_free_bytes: Mapped[int]
     migration_address: Mapped[str] = mapped_column(String(255))
+    connector: Mapped[dict[str, Any]] = mapped_column(default=dict)  # how storage knows this host: initiator, address
     tls_ready: Mapped[bool]
     tls_reason: Mapped[str | None] = mapped_column(Text)  # why it is not, or when the certificate ends
 

@@ -52,8 +52,12 @@ class BlockDeviceMapping(Base):
     path: Mapped[str | None] = mapped_column(Text)
     format: Mapped[str | None] = mapped_column(String(16))
     serial: Mapped[str | None] = mapped_column(String(64))
+    protocol: Mapped[str | None] = mapped_column(String(16))  # of a network disk: iscsi | nbd | rbd
+    source_name: Mapped[str | None] = mapped_column(String(255))  # of a network disk: what its host calls it
     is_read_only: Mapped[bool] = mapped_column(default=False)
     is_shareable: Mapped[bool] = mapped_column(default=False)
+    volume_uuid: Mapped[str | None] = mapped_column(String(36), ForeignKey("volumes.uuid"), index=True)
+    attachment_uuid: Mapped[str | None] = mapped_column(String(36))  # of the host on which the guest runs; changes with instance.host
     capacity_bytes: Mapped[int | None]  # what the guest sees
     allocation_bytes: Mapped[int | None]  # what it takes on the host
 

@@ -17,6 +17,8 @@ NOVA_EVENTS = {
     "select_destination": "conductor_live_migrate_instance",
     "check_destination": "compute_check_can_live_migrate_destination",
     "check_source": "compute_check_can_live_migrate_source",
+    "grant_volumes": "storage_grant_volumes",
+    "revoke_volumes": "storage_revoke_volumes",
     "pre_live_migration": "compute_pre_live_migration",
     "migrate": "compute_live_migration",
     "post_at_destination": "compute_post_live_migration_at_destination",

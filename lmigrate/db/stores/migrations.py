@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from lmigrate.clock import utcnow
 from lmigrate.db.models import Instance, Migration, Reservation
 from lmigrate.db.rows import changed
+from lmigrate.db.stores import volumes
 from lmigrate.errors import MigrationNotFound
 from lmigrate.states import MIGRATABLE, MigrationStatus, Phase, TaskState
 
@@ -68,7 +69,8 @@ def claim_instance(session: Session, instance_uuid: str) -> bool:
 def switch_over(session: Session, migration: Migration) -> bool:
     """The guest was seen running on the destination: from here recovery only goes forward.
 
-    ``instance.host`` changes in the same transaction as the migration.  False: done before.
+    ``instance.host`` and the attachments of its disks change in the same transaction as the migration.
+    False: done before.
     """
     if migration.switched_over_at is not None:
         return False
@@ -77,6 +79,7 @@ def switch_over(session: Session, migration: Migration) -> bool:
     migration.phase = Phase.FORWARD
     migration.error = migration.error_code = migration.fault = None
     session.execute(update(Instance).where(Instance.uuid == migration.instance_uuid).values(host=migration.dest_host))
+    volumes.point_disks_to(session, migration.instance_uuid, migration.dest_host or "")
     return True
 
 

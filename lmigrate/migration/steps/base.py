@@ -32,6 +32,7 @@ class Side(StrEnum):
     CONDUCTOR = "conductor"
     SOURCE = "source"
     DESTINATION = "destination"
+    STORAGE = "storage"  # one row of the journal, and one queue, for each backend that the guest has volumes on
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class StepContext:
     keep: Callable[[Facts], None]  # journal what has been made so far, before going on
     is_abort_requested: Callable[[], bool]
     connect: Callable[[], Hypervisor] = no_hypervisor
+    place: str = ""  # the host or backend that the step is for
 
     @property
     def hypervisor(self) -> Hypervisor:

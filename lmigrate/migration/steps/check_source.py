@@ -83,6 +83,7 @@ class CheckSource(Step):
             disk_available_bytes=destination["disk_available_bytes"],
             disk_needed_bytes=_needed_bytes(disks, is_over_commit=bool(asked.disk_over_commit)),
             disks=disks,
+            volumes=found.volumes,
             needed_files=found.needed_files,
             is_persistent=domain.is_persistent,
             removable_files=found.removable_files,

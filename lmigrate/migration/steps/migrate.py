@@ -10,6 +10,7 @@ import structlog
 from lmigrate.db.session import reading
 from lmigrate.db.stores import hosts
 from lmigrate.errors import HypervisorError, MigrationAborted, MigrationFailed, UnknownHost
+from lmigrate.migration.connections import connections_of
 from lmigrate.migration.convergence import data_gib
 from lmigrate.migration.guest_lock import guest_lock
 from lmigrate.migration.monitor import Monitor
@@ -155,4 +156,5 @@ def _changes(context: StepContext) -> DestinationChanges:
         copied_disks=frozenset(disk.device_name for disk in data.copied_disks),
         disk_formats={disk.device_name: disk.format for disk in data.copied_disks},
         graphics_listen=prepared["graphics_listen"],
+        volumes={connection.device_name: connection.source for connection in connections_of(context)},
     )

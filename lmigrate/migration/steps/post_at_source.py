@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lmigrate.db.session import reading
+from lmigrate.db.stores import volumes
 from lmigrate.errors import OutcomeUnknown
+from lmigrate.migration.connections import secret_uuid
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import MigrationStatus
 
@@ -26,6 +29,7 @@ class PostAtSource(Step):
     def do(self, context: StepContext) -> Facts:
         """Facts: removed, kept (files found in the directory that are not known to be the guest's)."""
         self._leave_domain(context)
+        self._forget_secrets(context)
         removed = [path for path in _own_files(context) if _unlink(Path(path))]
         return {"removed": removed, "kept": self._leave_directory(context)}
 
@@ -38,6 +42,12 @@ class PostAtSource(Step):
             state = f"{domain.power_state.value} ({domain.reason})"
             raise OutcomeUnknown(reason=f"the guest runs on {context.migration.dest_host}, but the source still has it: {state}")
         hypervisor.undefine(uuid)
+
+    def _forget_secrets(self, context: StepContext) -> None:
+        with reading() as session:
+            rows = volumes.attachments(session, context.instance.uuid, context.migration.source_host)
+        for row in rows:
+            context.hypervisor.undefine_secret(secret_uuid(row.uuid))
 
     def _leave_directory(self, context: StepContext) -> list[str]:
         if context.data.is_shared_instance_path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lmigrate.errors import MigrationPreCheckError, OutcomeUnknown
 from lmigrate.migration.migrate_data import LocalDisk, NeededFile
+from lmigrate.migration.connections import connections_of
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import MigrationStatus
 from lmigrate.storage import disk_image, ownership, probe
@@ -17,8 +18,9 @@ class PreLiveMigration(Step):
     """Make the guest's directory and empty disks on the destination, each with the mark of this migration.
 
     Do:        verify the files that QEMU only reads; make the directory with its marker; make empty images of the
-               right format and size, over the same backing files if those are shared.
-    Undo:      remove the domain, the images and the directory if they carry this migration's mark.
+               right format and size, over the same backing files if those are shared; log in to each volume once,
+               and give libvirt the secrets.
+    Undo:      remove the domain, the secrets, the images and the directory if they carry this migration's mark.
     If killed: whatever exists carries the mark: a second run completes it, undo removes it.
     Because:   libvirt copies into files that exist; and what carries no mark is somebody else's.
     """
@@ -38,6 +40,10 @@ class PreLiveMigration(Step):
             ownership.claim_directory(_directory(context), context.uuid, context.settings.host.name)
         for disk in data.copied_disks:
             _make_disk(context, disk, copy_mode)
+        for connection in connections_of(context):
+            connection.verify()
+            if connection.secret is not None:
+                context.hypervisor.define_secret(connection.secret)
         return {
             "copy_mode": copy_mode,
             "disks": {disk.device_name: str(path_here(context, disk)) for disk in data.copied_disks},
@@ -48,6 +54,8 @@ class PreLiveMigration(Step):
         """Never while the guest runs here, whatever the records say."""
         del facts
         remove_incoming_domain(context)
+        for connection in connections_of(context):
+            context.hypervisor.undefine_secret(connection.secret_uuid)
         if not context.migration.migrate_data:
             return
         for disk in context.data.copied_disks:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from lmigrate.virt.xml.document import parse, set_mark, write
+from lmigrate.virt.xml.volume import VolumeSource, update_volume
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class DestinationChanges:
     copied_disks: frozenset[str] = frozenset()  # target devices whose content is copied
     disk_formats: Mapping[str, str] = field(default_factory=dict)  # target device → format on the destination
     graphics_listen: str | None = None
+    volumes: Mapping[str, VolumeSource] = field(default_factory=dict)  # target device → how the destination reaches it
 
 
 def destination_xml(source_xml: str, changes: DestinationChanges) -> str:
@@ -49,6 +51,8 @@ def _update_disk(disk: etree._Element, changes: DestinationChanges) -> None:
         return
     _move_path(source, "file", changes)
     device = target.get("dev", "")
+    if device in changes.volumes:
+        update_volume(disk, changes.volumes[device])
     if device not in changes.copied_disks:
         return
     driver = disk.find("./driver")

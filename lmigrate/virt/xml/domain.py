@@ -68,6 +68,8 @@ def _disk(disk: etree._Element) -> DiskInfo:
         is_read_only=disk.find("./readonly") is not None or disk.get("device") == "cdrom",
         is_shareable=disk.find("./shareable") is not None,
         boot_index=None if boot is None else int(boot.get("order", "0")),
+        protocol=None if source is None else source.get("protocol"),
+        source_name=None if source is None else source.get("name"),
     )
 
 

@@ -1,0 +1,90 @@
+"""How the destination reaches the guest's volumes: from the attachments' rows to libvirt's terms."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+
+from lmigrate import crypto
+from lmigrate.db.session import reading
+from lmigrate.db.stores import volumes
+from lmigrate.errors import MigrationPreCheckError
+from lmigrate.migration.steps.base import StepContext
+from lmigrate.storage import login
+from lmigrate.storage.drivers.base import ConnectionInfo
+from lmigrate.virt.types import Secret
+from lmigrate.virt.xml.volume import VolumeSource
+
+#: libvirt's secrets of an attachment have a UUID that follows from the attachment's
+_SECRETS = uuid.UUID("5a8b3c1e-6f0d-4c57-9a43-2f1f6f1d7c11")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One volume of the guest as the destination reaches it."""
+
+    device_name: str
+    attachment_uuid: str
+    info: ConnectionInfo
+
+    @property
+    def secret_uuid(self) -> str:
+        """UUID of libvirt's secret for this attachment."""
+        return secret_uuid(self.attachment_uuid)
+
+    @property
+    def secret(self) -> Secret | None:
+        """What libvirt has to know, if the storage wants a password."""
+        if self.info.secret is None:
+            return None
+        kind = self.info.auth_type or "iscsi"
+        return Secret(self.secret_uuid, kind, f"lmigrate-{self.attachment_uuid}", self.info.secret)
+
+    @property
+    def source(self) -> VolumeSource:
+        """For the domain's XML."""
+        info = self.info
+        return VolumeSource(
+            protocol=info.protocol,
+            name=info.source_name,
+            hosts=info.hosts,
+            initiator=info.initiator,
+            auth_username=info.auth_username,
+            auth_type=info.auth_type,
+            secret_uuid=self.secret_uuid if info.secret else None,
+            is_tls=info.is_tls,
+        )
+
+    def verify(self) -> None:
+        """Log in once, from here, read-only.
+
+        Raises:
+            MigrationPreCheckError: the storage does not let this host in, or is not reached.
+        """
+        reason = login.why_refused(self.info)
+        if reason is not None:
+            raise MigrationPreCheckError(
+                reason=f"volume {self.info.source_name} ({self.device_name}) cannot be reached from here: {reason}"
+            )
+
+
+def secret_uuid(attachment_uuid: str) -> str:
+    """UUID of libvirt's secret for an attachment."""
+    return str(uuid.uuid5(_SECRETS, attachment_uuid))
+
+
+def connections_of(context: StepContext) -> list[Connection]:
+    """The guest's volumes with the destination's attachments; those without connection info (yet) are left out."""
+    with reading() as session:
+        disks = volumes.of_instance(session, context.instance.uuid, context.migration.dest_host or "")
+    keys = context.settings.secrets.plain_keys
+    return [
+        Connection(
+            disk.device_name,
+            disk.attachment.uuid,
+            ConnectionInfo.from_json(json.loads(crypto.decrypt(disk.attachment.connection_info, keys))),
+        )
+        for disk in disks
+        if disk.attachment is not None and disk.attachment.connection_info is not None
+    ]

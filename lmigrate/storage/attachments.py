@@ -1,0 +1,27 @@
+"""Taking access back: the storage first, the row last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lmigrate.db.models import Volume, VolumeAttachment
+from lmigrate.db.session import writing
+from lmigrate.db.stores import volumes
+from lmigrate.faults import failpoint
+from lmigrate.storage.drivers.base import Connector, Driver, VolumeRef
+
+
+def revoke_all(rows: Sequence[tuple[Volume, VolumeAttachment]], driver: Driver) -> None:
+    """Revoke each attachment and delete its row; twice is once.
+
+    Raises:
+        StorageError: the storage refuses or does not answer; what is left can be revoked again.
+    """
+    with writing() as session:
+        volumes.begin_revoke(session, [row for _, row in rows])
+    for volume, row in rows:
+        failpoint("revoke.before")
+        driver.revoke(VolumeRef(volume.uuid, volume.location), Connector.from_json(row.connector), row.uuid)
+        failpoint("revoke.after")
+        with writing() as session:
+            volumes.finish_revoke(session, row.uuid)

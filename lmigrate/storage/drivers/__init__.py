@@ -1,0 +1,1 @@
+"""One small driver for each kind of shared block storage."""

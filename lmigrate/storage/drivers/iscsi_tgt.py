@@ -1,0 +1,157 @@
+"""Volumes on tgtd: one target each with LUN 1, an ACL by initiator name, a CHAP account for each attachment."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from lmigrate.config import IscsiTgtBackend
+from lmigrate.errors import StorageError
+from lmigrate.shell import CommandFailed
+from lmigrate.storage.drivers.base import ConnectionInfo, Connector, VolumeRef
+from lmigrate.storage.drivers.tgtadm import Target, Tgtadm
+
+LUN = 1  # LUN 0 is tgtd's own controller
+DEFAULT_PORT = 3260
+#: RFC 3720 section 8.2.1: at least 96 bits; some initiators take no more than 16 characters
+CHAP_SECRET_BYTES = 12
+
+
+class IscsiTgtDriver:
+    """`Driver` over tgtadm, on the machine of tgtd."""
+
+    def __init__(self, name: str, options: IscsiTgtBackend) -> None:
+        self._name = name
+        self._options = options
+        self._tgtadm = Tgtadm(options.control_port)
+
+    def create(self, uuid: str, size_bytes: int) -> VolumeRef:
+        """A sparse file behind a target of its own; nobody is let in."""
+        path = self._options.directory / f"{uuid}.raw"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.truncate(size_bytes)
+        volume = VolumeRef(uuid, {"iqn": f"{self._options.iqn_prefix}:{uuid}", "path": str(path)})
+        self._ensure_target(volume)
+        return volume
+
+    def delete(self, volume: VolumeRef) -> None:
+        """Target first, then the file."""
+        target = self._find(volume)
+        if target is not None:
+            self._run("delete", "target", tid=target.tid, force=None)
+        Path(volume.location["path"]).unlink(missing_ok=True)
+
+    def source_name(self, volume: VolumeRef) -> str:
+        """IQN/LUN, as libvirt writes it."""
+        return f"{volume.location['iqn']}/{LUN}"
+
+    def size_bytes(self, volume: VolumeRef) -> int:
+        """Size of the backing file."""
+        try:
+            return Path(volume.location["path"]).stat().st_size
+        except FileNotFoundError as error:
+            raise self._error(f"volume {volume.uuid} has no backing file {volume.location['path']}") from error
+
+    def grant(self, volume: VolumeRef, connector: Connector, attachment_uuid: str) -> ConnectionInfo:
+        """ACL entry for the initiator; a fresh CHAP account in place of an older one of this attachment."""
+        target = self._ensure_target(volume)
+        if connector.initiator not in target.initiators:
+            self._run("bind", "target", tid=target.tid, initiator_name=connector.initiator)
+        secret = self._make_account(target, attachment_uuid) if self._options.chap else None
+        host, _, port = self._options.portal.partition(":")
+        return ConnectionInfo(
+            protocol="iscsi",
+            source_name=self.source_name(volume),
+            hosts=((host, int(port or DEFAULT_PORT)),),
+            initiator=connector.initiator,
+            auth_username=_account(attachment_uuid) if secret else None,
+            auth_type="iscsi" if secret else None,
+            secret=secret,
+        )
+
+    def revoke(self, volume: VolumeRef, connector: Connector, attachment_uuid: str) -> None:
+        """ACL entry and account go first, so that an ended session cannot come back."""
+        target = self._find(volume)
+        if target is not None:
+            self._shut_out(target, connector.initiator, _account(attachment_uuid))
+        if _account(attachment_uuid) in self._accounts():
+            self._run("delete", "account", user=_account(attachment_uuid))
+
+    def granted(self, volume: VolumeRef) -> frozenset[str]:
+        """The target's ACL."""
+        target = self._find(volume)
+        return frozenset() if target is None else frozenset(target.initiators)
+
+    def _shut_out(self, target: Target, initiator: str, account: str) -> None:
+        if initiator in target.initiators:
+            self._run("unbind", "target", tid=target.tid, initiator_name=initiator)
+        self._unbind_account(target, account)
+        for session, connection, name in target.sessions:
+            if name == initiator:
+                self._run("delete", "conn", tid=target.tid, sid=session, cid=connection)
+
+    def _make_account(self, target: Target, attachment_uuid: str) -> str:
+        account = _account(attachment_uuid)
+        self._unbind_account(target, account)
+        if account in self._accounts():
+            self._run("delete", "account", user=account)
+        secret = secrets.token_urlsafe(CHAP_SECRET_BYTES)
+        self._run("new", "account", user=account, password=secret)
+        self._run("bind", "account", tid=target.tid, user=account)
+        return secret
+
+    def _unbind_account(self, target: Target, account: str) -> None:
+        """Take an account off a target without leaving a hole.
+
+        tgtd 1.0.85 keeps a target's accounts in an array, and `show` dies on an empty slot before
+        the last one. So those behind the account are taken off first, from the end, and put back.
+        """
+        if account not in target.accounts:
+            return
+        behind = target.accounts[target.accounts.index(account) + 1 :]
+        for user in [*reversed(behind), account]:
+            self._run("unbind", "account", tid=target.tid, user=user)
+        for user in behind:
+            self._run("bind", "account", tid=target.tid, user=user)
+
+    def _ensure_target(self, volume: VolumeRef) -> Target:
+        """The target; made again after tgtd was restarted, which forgets everything."""
+        target = self._find(volume)
+        if target is None:
+            used = {found.tid for found in self._targets().values()}
+            tid = next(number for number in range(1, len(used) + 2) if number not in used)
+            self._run("new", "target", tid=tid, targetname=volume.location["iqn"])
+            target = Target(tid, volume.location["iqn"])
+        if LUN not in target.lun_sizes:
+            self._run("new", "logicalunit", tid=target.tid, lun=LUN, backing_store=volume.location["path"])
+        return target
+
+    def _find(self, volume: VolumeRef) -> Target | None:
+        return self._targets().get(volume.location["iqn"])
+
+    def _targets(self) -> dict[str, Target]:
+        try:
+            return self._tgtadm.targets()
+        except CommandFailed as error:
+            raise self._error(str(error)) from error
+
+    def _accounts(self) -> set[str]:
+        try:
+            return self._tgtadm.accounts()
+        except CommandFailed as error:
+            raise self._error(str(error)) from error
+
+    def _run(self, operation: str, mode: str, **options: str | int | None) -> None:
+        try:
+            self._tgtadm.run(operation, mode, **options)
+        except CommandFailed as error:
+            raise self._error(str(error)) from error
+
+    def _error(self, reason: str) -> StorageError:
+        return StorageError(backend=self._name, reason=reason)
+
+
+def _account(attachment_uuid: str) -> str:
+    """CHAP user of an attachment; it says whose it is to whoever cleans up."""
+    return f"lm-{attachment_uuid}"

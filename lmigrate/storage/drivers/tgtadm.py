@@ -1,0 +1,89 @@
+"""tgtadm: the commands that the driver needs, and its listing as values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lmigrate import shell
+
+
+@dataclass
+class Target:
+    """One target as `tgtadm --op show --mode target` lists it."""
+
+    tid: int
+    name: str
+    initiators: set[str] = field(default_factory=set)  # ACL by initiator name
+    addresses: set[str] = field(default_factory=set)  # ACL by address
+    accounts: list[str] = field(default_factory=list)  # CHAP, in the order of tgtd's own array
+    sessions: list[tuple[int, int, str]] = field(default_factory=list)  # session, connection, initiator
+    lun_sizes: dict[int, int] = field(default_factory=dict)  # LUN → MiB as told
+
+
+class Tgtadm:
+    """One tgtd.  Raises CommandFailed."""
+
+    def __init__(self, control_port: int = 0, timeout_s: float = 10.0) -> None:
+        self._base = ["tgtadm", *(["--control-port", str(control_port)] if control_port else []), "--lld", "iscsi"]
+        self._timeout_s = timeout_s
+
+    def targets(self) -> dict[str, Target]:
+        """Every target, by name."""
+        return {target.name: target for target in parse_targets(self._run("show", "target"))}
+
+    def run(self, operation: str, mode: str, **options: str | int | None) -> None:
+        """One change: run("bind", "target", tid=1, initiator_name="iqn…"); None for an option without a value."""
+        self._run(operation, mode, **options)
+
+    def accounts(self) -> set[str]:
+        """Every CHAP account."""
+        lines = self._run("show", "account").splitlines()
+        return {line.strip() for line in lines if line.startswith((" ", "\t"))}
+
+    def _run(self, operation: str, mode: str, **options: str | int | None) -> str:
+        pairs = [(f"--{name.replace('_', '-')}", value) for name, value in options.items()]
+        words = [word for name, value in pairs for word in ([name] if value is None else [name, str(value)])]
+        hidden = [str(options["password"])] if "password" in options else []
+        return shell.run([*self._base, "--op", operation, "--mode", mode, *words], timeout_s=self._timeout_s, hidden=hidden)
+
+
+_TARGET = re.compile(r"Target (\d+): (\S+)")
+_SECTION = re.compile(r"    (\S[^:]*):")
+_SESSION = re.compile(r"\s+I_T nexus: (\d+)")
+_INITIATOR = re.compile(r"\s+Initiator: (\S+)")
+_CONNECTION = re.compile(r"\s+Connection: (\d+)")
+_LUN = re.compile(r"\s+LUN: (\d+)")
+_SIZE = re.compile(r"\s+Size: (\d+) MB")
+
+
+def parse_targets(listing: str) -> Iterator[Target]:
+    """Targets from tgtadm's listing (tgt 1.0.85)."""
+    target: Target | None = None
+    section, session, initiator, lun = "", 0, "", 0
+    for line in listing.splitlines():
+        if found := _TARGET.match(line):
+            if target is not None:
+                yield target
+            target, section = Target(int(found[1]), found[2]), ""
+        elif target is None:
+            continue
+        elif found := _SECTION.match(line):
+            section = found[1]
+        elif found := _SESSION.match(line):
+            session = int(found[1])
+        elif found := _INITIATOR.match(line):
+            initiator = found[1]
+        elif found := _CONNECTION.match(line):
+            target.sessions.append((session, int(found[1]), initiator))
+        elif found := _LUN.match(line):
+            lun = int(found[1])
+        elif found := _SIZE.match(line):
+            target.lun_sizes[lun] = int(found[1])
+        elif section == "ACL information" and line.strip():
+            (target.initiators if line.strip().startswith("iqn.") else target.addresses).add(line.strip())
+        elif section == "Account information" and line.strip():
+            target.accounts.append(line.strip().removesuffix(" (outgoing)"))
+    if target is not None:
+        yield target
