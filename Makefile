@@ -28,7 +28,8 @@ deps: ## Install the Debian packages of requirements/debian.txt that are missing
 .PHONY: venv
 venv: $(VENV)/.stamp ## Build the virtual environment from the hashed locks
 
-$(VENV)/.stamp: pyproject.toml setup.py $(LOCKS:%=requirements/%.txt)
+# Not pyproject.toml: most of it is for the tools. After a change of its [project] table: rm .venv/.stamp
+$(VENV)/.stamp: setup.py $(LOCKS:%=requirements/%.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lmigrate needs Python 3.11 or newer")'
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --require-hashes -r requirements/build.txt

@@ -147,10 +147,9 @@ def _loopback_up() -> None:
 def _mount_all(specs: list[dict[str, str]], keep: Path) -> None:
     """Make the mounts in order; ``keep`` (the lab's directory) stays visible whatever is laid over it."""
     handle = os.open(keep, os.O_PATH | os.O_DIRECTORY)
-    identity = os.fstat(handle).st_ino
     for spec in specs:
         mounts.perform(spec)
-        if not keep.exists() or keep.stat().st_ino != identity:
+        if not keep.exists() or not os.path.samestat(keep.stat(), os.fstat(handle)):
             mounts.bind(f"/proc/self/fd/{handle}", str(keep))
     os.close(handle)
 

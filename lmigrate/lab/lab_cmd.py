@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import json
 import shlex
 import sys
@@ -18,6 +16,7 @@ from rich.table import Table
 from lmigrate.errors import LmigrateError
 from lmigrate.lab import status
 from lmigrate.lab.errors import NoSuchHost, NoSuchLab
+from lmigrate.lab.guests.guest_cmd import guest
 from lmigrate.lab.options import LabOptions
 from lmigrate.lab.packages import require_root
 from lmigrate.lab.paths import LabPaths
@@ -44,8 +43,7 @@ def lab() -> None:
     """Real libvirt hosts on this machine, in namespaces: the demo and the test bed. Needs root."""
 
 
-with contextlib.suppress(ImportError):  # TODO: plain import once the guests are there
-    lab.add_command(importlib.import_module("lmigrate.lab.guests.guest_cmd").guest)
+lab.add_command(guest)
 
 
 @lab.command("up")

@@ -20,7 +20,7 @@ def lab_lock(directory: Path, *, make: bool = True) -> Iterator[None]:
     """
     while True:
         if make:
-            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:

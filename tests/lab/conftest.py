@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import libvirt
 import pytest
@@ -107,5 +108,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.failed and isinstance(lab, Lab):
         for log in sorted(lab.paths.logs.glob("*.log")):
             if log.name.endswith(("-host.log", "conductor.log", "api.log")):
-                report.sections.append((log.name, "\n".join(log.read_text(errors="replace").splitlines()[-40:])))
+                report.sections.append((log.name, _told(log)))
     return report
+
+
+def _told(log: Path) -> str:
+    """The last lines that are ours; Celery prints a banner too."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("20") or "Error" in line]
+    return "\n".join(lines[-30:])

@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -259,3 +260,12 @@ def test_a_lab_without_kvm_runs_its_guests_by_tcg() -> None:
         assert not lab.accel.is_kvm
         assert "kvm" not in host.virsh("capabilities").stdout.split("<guest>")[1]
         start_domain(lab, host)
+
+
+@pytest.mark.parametrize("parent", ["/run", "/etc", "/tmp"])
+def test_the_lab_root_may_lie_where_a_node_mounts_something_else(parent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(prefix="lm-", dir=parent) as root:
+        monkeypatch.setenv("LMIGRATE_LAB_ROOT", root)
+        with Lab.throwaway(LabOptions(lab_id=new_id(), hosts=("node5",), daemons=False)) as lab:
+            assert lab.host("node5").domains() == {}
+        assert list(Path(root).iterdir()) == []
