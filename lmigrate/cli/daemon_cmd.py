@@ -41,6 +41,17 @@ def run_conductor() -> None:
 
 
 @click.group()
+def storage() -> None:
+    """The storage daemon: grants hosts access to volumes."""
+
+
+@storage.command("run")
+def run_storage() -> None:
+    """Run the storage daemon of the backend LMIGRATE_STORAGE__SERVES, beside that storage."""
+    become(storage_argv(configured()))
+
+
+@click.group()
 def beat() -> None:
     """The clock of the periodic tasks."""
 
@@ -83,6 +94,19 @@ def conductor_argv(options: Settings) -> list[str]:
     """The conductor's command line."""
     threads = ["-P", "threads", "-c", str(options.conductor.concurrency)]
     return [*_CELERY, "worker", *threads, "-Q", "conductor", "-n", "conductor@%h", *_QUIET]
+
+
+def storage_argv(options: Settings) -> list[str]:
+    """The storage daemon's command line.  One thread: a backend's control commands must not interleave.
+
+    Raises:
+        Failure: it does not say which backend it serves, or that backend is not in the settings.
+    """
+    name = options.storage.serves
+    if name is None or name not in options.storage.backends:
+        known = ", ".join(options.storage.backends) or "none"
+        raise Failure(f"Set LMIGRATE_STORAGE__SERVES to one of the backends in storage.backends ({known}).", ExitCode.USAGE)
+    return [*_CELERY, "worker", "-P", "threads", "-c", "1", "-Q", f"storage.{name}", "-n", f"storage@{name}", *_QUIET]
 
 
 def beat_argv() -> list[str]:

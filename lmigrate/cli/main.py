@@ -16,6 +16,7 @@ COMMANDS = {
     "conductor": ("lmigrate.cli.daemon_cmd:conductor", "The conductor: chooses destinations, rolls back, reconciles."),
     "beat": ("lmigrate.cli.daemon_cmd:beat", "The clock of the periodic tasks."),
     "flower": ("lmigrate.cli.daemon_cmd:flower", "Flower, the page that shows Celery's tasks."),
+    "storage": ("lmigrate.cli.daemon_cmd:storage", "The storage daemon: grants hosts access to volumes."),
     "db": ("lmigrate.cli.db_cmd:db", "The database: upgrade, downgrade, check."),
     "lab": ("lmigrate.lab.lab_cmd:lab", "Real libvirt hosts on this machine, to try and to test with. Needs root."),
 }

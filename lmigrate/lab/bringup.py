@@ -94,6 +94,7 @@ def _start_centre(lab: Lab) -> None:
     lab.ctl.start(mounts=mounts, own_network=True)
     lab.network.ensure_bridge(lab.state.addresses[CTL])
     lab.start_daemon("redis")
+    lab.start_daemon("tgtd")
     if uses_postgresql:
         postgresql.make_cluster(lab.paths, lab.state, lab.ctl)
         lab.start_daemon("postgresql")

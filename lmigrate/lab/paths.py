@@ -52,6 +52,11 @@ class LabPaths:
         return self.top / "faults"
 
     @property
+    def volumes(self) -> Path:
+        """Backing files of the volumes that tgtd serves."""
+        return self.top / "volumes"
+
+    @property
     def logs(self) -> Path:
         """One file per node and daemon."""
         return self.top / "log"

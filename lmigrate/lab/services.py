@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import lmigrate
-from lmigrate.lab import postgresql, redis
+from lmigrate.lab import postgresql, redis, tgt
 from lmigrate.lab.packages import SEARCH_PATH
 from lmigrate.lab.paths import INSTANCES_PATH, LabPaths
 from lmigrate.lab.state import LabState
@@ -25,8 +26,8 @@ def commands(paths: LabPaths, state: LabState, node: str) -> dict[str, list[str]
     """Command by daemon of a node, in the order in which they are started."""
     if node == CTL:
         database = {"postgresql": postgresql.command()} if state.options.database == "postgresql" else {}
-        own = {"conductor": lmigrate_command("conductor", "run"), "beat": lmigrate_command("beat", "run")}
-        return {"redis": redis.command(paths)} | database | own
+        own = {name: lmigrate_command(name, "run") for name in ("conductor", "beat", "storage")}
+        return {"redis": redis.command(paths), "tgtd": tgt.command(state)} | database | own
     if node == FRONT:
         return {"api": lmigrate_command("api", "run"), "flower": lmigrate_command("flower", "run")}
     return {"libvirtd": ["libvirtd", "--listen"], "host": lmigrate_command("host", "run")}
@@ -49,6 +50,9 @@ def environment(paths: LabPaths, state: LabState, node: str) -> dict[str, str]:
         "LMIGRATE_API__BIND": f"127.0.0.1:{state.api_port}",
         "LMIGRATE_FLOWER__BIND": f"127.0.0.1:{state.flower_port}",
         "LMIGRATE_FLOWER__BASIC_AUTH": f"lab:{state.flower_password}",
+        "LMIGRATE_STORAGE__BACKENDS": tgt.backends(paths, state),
+        "LMIGRATE_STORAGE__SERVES": tgt.BACKEND,
+        "LMIGRATE_SECRETS__KEYS": json.dumps([state.secret_key]),
     }
     return env | _host_environment(state, node) | dict(state.options.env)
 

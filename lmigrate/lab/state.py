@@ -12,6 +12,7 @@ import zlib
 from dataclasses import asdict, dataclass, fields
 from typing import Self
 
+from lmigrate import crypto
 from lmigrate.lab import accel, files, network
 from lmigrate.lab.errors import LabError, NoSuchLab
 from lmigrate.lab.options import LabOptions
@@ -32,6 +33,7 @@ class LabState:
     redis_password: str
     database_password: str
     flower_password: str
+    secret_key: str
 
     @classmethod
     def make(cls, options: LabOptions) -> Self:
@@ -42,7 +44,7 @@ class LabState:
             raise LabError(f"--accel kvm: KVM does not work here: {error}") from error
         api_port = free_port(options.lab_id)
         passwords = [secrets.token_urlsafe(18) for _ in range(3)]
-        return cls(options, chosen.name, chosen.reason, api_port, free_port(options.lab_id, above=api_port), *passwords)
+        return cls(options, chosen.name, chosen.reason, api_port, free_port(options.lab_id, above=api_port), *passwords, crypto.new_key())
 
     @classmethod
     def load(cls, paths: LabPaths) -> Self:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lmigrate import crypto
 from lmigrate.db.session import reading
 from lmigrate.db.stores import volumes
 from lmigrate.errors import MigrationPreCheckError
-from lmigrate.migration.steps.base import StepContext
 from lmigrate.storage import login
 from lmigrate.storage.drivers.base import ConnectionInfo
 from lmigrate.virt.types import Secret
 from lmigrate.virt.xml.volume import VolumeSource
+
+if TYPE_CHECKING:
+    from lmigrate.migration.steps.base import StepContext  # the list of steps holds some that use this module
 
 #: libvirt's secrets of an attachment have a UUID that follows from the attachment's
 _SECRETS = uuid.UUID("5a8b3c1e-6f0d-4c57-9a43-2f1f6f1d7c11")

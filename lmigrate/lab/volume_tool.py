@@ -1,0 +1,60 @@
+"""Run in the centre of a lab, beside tgtd: makes a volume, or attaches one to a guest that is about to start.
+
+What an operator's own provisioning does before lmigrate comes into play; here through the
+same driver and records.  Prints JSON, secrets included: only root of the lab reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from lmigrate import crypto, ids
+from lmigrate.config import settings
+from lmigrate.db.models import Volume
+from lmigrate.db.session import reading, writing
+from lmigrate.db.stores import hosts, volumes
+from lmigrate.errors import UnknownHost
+from lmigrate.storage.drivers.base import Connector, VolumeRef
+from lmigrate.storage.drivers.registry import driver_of
+
+
+def create(backend: str, name: str, size_mib: str) -> dict[str, Any]:
+    """A new volume; its UUID."""
+    driver = driver_of(backend, settings().storage)
+    made = driver.create(ids.new_uuid(), int(size_mib) << 20)
+    with writing() as session:
+        row = Volume(uuid=made.uuid, name=name, backend=backend, source_name=driver.source_name(made), location=made.location)
+        row.size_bytes = driver.size_bytes(made)
+        session.add(row)
+    return {"uuid": made.uuid, "path": made.location.get("path")}
+
+
+def attach(volume_uuid: str, host_name: str, instance_uuid: str) -> dict[str, Any]:
+    """Let a host in for an instance; how it connects."""
+    with reading() as session:
+        volume = session.get_one(Volume, volume_uuid)
+        host = hosts.by_name(session, host_name)
+    if host is None:
+        raise UnknownHost(host=host_name)
+    connector = Connector.from_json(host.connector)
+    with writing() as session:
+        row = volumes.begin_grant(session, volume_uuid, instance_uuid, host_name, connector.to_json(), None)
+    driver = driver_of(volume.backend, settings().storage)
+    info = driver.grant(VolumeRef(volume.uuid, volume.location), connector, row.uuid)
+    with writing() as session:
+        volumes.finish_grant(session, row.uuid, crypto.encrypt(json.dumps(info.to_json()), settings().secrets.plain_keys))
+    return {"attachment": row.uuid, **info.to_json()}
+
+
+def granted(volume_uuid: str) -> dict[str, Any]:
+    """Initiators that the storage itself lets in."""
+    with reading() as session:
+        volume = session.get_one(Volume, volume_uuid)
+    driver = driver_of(volume.backend, settings().storage)
+    return {"initiators": sorted(driver.granted(VolumeRef(volume.uuid, volume.location)))}
+
+
+if __name__ == "__main__":
+    print(json.dumps({"create": create, "attach": attach, "granted": granted}[sys.argv[1]](*sys.argv[2:])))  # noqa: T201
