@@ -10,7 +10,7 @@ import os
 import socket
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -153,11 +153,75 @@ class IscsiTgtBackend(_Section):
     chap: bool = Field(True, description="Each attachment gets a CHAP account of its own.")
 
 
+class SharedDirectoryBackend(_Section):
+    """Volumes that are files in a directory which every host mounts at the same path: NFS, CephFS, GFS2."""
+
+    driver: Literal["shared-directory"]
+    directory: Path = Field(description="The directory, at the same path on every host and on the storage daemon's.")
+    format: Literal["raw", "qcow2"] = Field("raw", description="Format of the volumes that are made.")
+
+
+class LocalBackend(_Section):
+    """Volumes that are files of one host: a migration copies their content to the same path on the destination."""
+
+    driver: Literal["local"]
+    directory: Path = Field(description="The directory, at the same path on every host.")
+    format: Literal["raw", "qcow2"] = Field("raw", description="Format of the volumes that are made.")
+
+
+class NbdBackend(_Section):
+    """Volumes that qemu-nbd serves over TLS: one process for each attachment, for one host's certificate."""
+
+    driver: Literal["nbd"]
+    address: str = Field(description="Address to listen on, at which the hosts reach it; the server's certificate must name it.")
+    directory: Path = Field(description="Directory of the volumes' files and of the exports' records.")
+    first_port: int = Field(10810, ge=1, le=65535, description="First TCP port for exports.")
+    last_port: int = Field(11809, ge=1, le=65535, description="Last TCP port for exports.")
+    pki_dir: Path = Field(Path("/etc/pki/qemu"), description="Directory with ca-cert.pem, server-cert.pem and server-key.pem.")
+    client_subject: str = Field("CN={host}", description="Distinguished name in the certificate of the host named {host}.")
+
+
+class RbdBackend(_Section):
+    """Images in a pool of a Ceph cluster: a Ceph user for each attachment."""
+
+    driver: Literal["rbd"]
+    pool: str = Field(description="The pool of the images.")
+    monitors: list[str] = Field(min_length=1, description="Address:port of each monitor, as the hosts reach them.")
+    user: str = Field("admin", description="Ceph user (without client.) of the storage daemon; it makes and removes users.")
+    conf: Path = Field(Path("/etc/ceph/ceph.conf"), description="The cluster's configuration file.")
+
+
+class CinderBackend(_Section):
+    """Volumes of an OpenStack Block Storage service, through its attachments API (3.44).  Needs the extra `cinder`."""
+
+    driver: Literal["cinder"]
+    auth_type: str = Field("v3password", description="keystoneauth1's plugin: v3password, v3applicationcredential, none …")
+    auth: dict[str, SecretStr] = Field(description="Options of that plugin: auth_url, username, password, project_name …")
+    endpoint: str | None = Field(None, description="The service's URL; unset: from Keystone's catalogue.")
+    region: str | None = Field(None, description="Region in the catalogue.")
+    timeout_s: float = Field(30.0, gt=0, description="How long one request may take, in seconds.")
+    source_name: str = Field(
+        "iqn.2010-10.org.openstack:volume-{id}/1", description="What the backend behind Cinder calls the volume {id} when it exports it."
+    )
+
+
+Backend = Annotated[
+    IscsiTgtBackend | SharedDirectoryBackend | LocalBackend | NbdBackend | RbdBackend | CinderBackend,
+    Field(discriminator="driver"),
+]
+
+
 class StorageSettings(_Section):
     """Shared block storage."""
 
-    backends: dict[str, IscsiTgtBackend] = Field(default_factory=dict, description="Name → driver and its options.")
+    backends: dict[str, Backend] = Field(default_factory=dict, description="Name → driver and its options.")
     serves: str | None = Field(None, description="The backend that this storage daemon grants access to.")
+    sweep_interval_s: float = Field(30.0, gt=0, description="Seconds between two comparisons of what the storage grants with the records.")
+    leak_grace_s: float = Field(
+        300.0,
+        ge=0,
+        description="Access that no record names is taken back when it has been seen for this long, in seconds; longer than host.inventory_interval_s.",
+    )
 
 
 class SecretSettings(_Section):

@@ -110,6 +110,14 @@ def vm_state_of(power: PowerState) -> VmState:
     }.get(power, VmState.UNKNOWN)
 
 
+class VolumeState(StrEnum):
+    """How far a volume's registration has come."""
+
+    REGISTERING = "registering"  # the storage has not been asked yet
+    AVAILABLE = "available"  # the storage has it
+    ERROR = "error"  # the storage does not have it, or did not say; the reason is beside it
+
+
 class AttachmentState(StrEnum):
     """How far one host's access to one volume has come."""
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
 from lmigrate.db.types import EnumValue, UtcDateTime
-from lmigrate.states import AttachmentState, MigrationStatus, Phase, PowerState, StepState, TaskState, VmState
+from lmigrate.states import AttachmentState, MigrationStatus, Phase, PowerState, StepState, TaskState, VmState, VolumeState
 
 #: batch mode (SQLite cannot alter a table) finds constraints by name
 NAMING = {
@@ -43,4 +43,5 @@ class Base(DeclarativeBase):
         VmState: EnumValue(VmState),
         TaskState: EnumValue(TaskState),
         PowerState: EnumValue(PowerState),
+        VolumeState: EnumValue(VolumeState),
     }

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lmigrate.clock import utcnow
 from lmigrate.db.base import Base, RowId
-from lmigrate.states import AttachmentState
+from lmigrate.states import AttachmentState, VolumeState
 
 
 class Volume(Base):
@@ -26,6 +26,8 @@ class Volume(Base):
     location: Mapped[dict[str, Any]]
     size_bytes: Mapped[int]
     is_shareable: Mapped[bool] = mapped_column(default=False)
+    state: Mapped[VolumeState] = mapped_column(default=VolumeState.AVAILABLE)
+    error: Mapped[str | None] = mapped_column(Text)  # why the storage refused it
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 

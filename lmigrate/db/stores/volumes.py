@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from lmigrate import ids
 from lmigrate.db.models import BlockDeviceMapping, Host, Instance, Volume, VolumeAttachment
-from lmigrate.states import AttachmentState
+from lmigrate.states import AttachmentState, VolumeState
 
 
 @dataclass(frozen=True)
@@ -118,4 +118,5 @@ def _found(session: Session, instance: Instance, volume_uuid: str) -> str:
 
 def by_source_names(session: Session, source_names: Sequence[str]) -> dict[str, Volume]:
     """Volumes by the name under which a domain has them."""
-    return {row.source_name: row for row in session.scalars(select(Volume).where(Volume.source_name.in_(source_names)))}
+    query = select(Volume).where(Volume.source_name.in_(source_names), Volume.state == VolumeState.AVAILABLE)
+    return {row.source_name: row for row in session.scalars(query)}

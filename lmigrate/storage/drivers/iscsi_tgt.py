@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lmigrate.config import IscsiTgtBackend
 from lmigrate.errors import StorageError
+from lmigrate.ids import is_uuid
 from lmigrate.shell import CommandFailed
+from lmigrate.storage.drivers.audit import Access, Grant
 from lmigrate.storage.drivers.base import ConnectionInfo, Connector, VolumeRef
 from lmigrate.storage.drivers.tgtadm import Target, Tgtadm
 
@@ -15,6 +20,7 @@ LUN = 1  # LUN 0 is tgtd's own controller
 DEFAULT_PORT = 3260
 #: RFC 3720 section 8.2.1: at least 96 bits; some initiators take no more than 16 characters
 CHAP_SECRET_BYTES = 12
+_PREFIX = "lm-"
 
 
 class IscsiTgtDriver:
@@ -47,14 +53,18 @@ class IscsiTgtDriver:
         return f"{volume.location['iqn']}/{LUN}"
 
     def size_bytes(self, volume: VolumeRef) -> int:
-        """Size of the backing file."""
+        """Size of the backing file or block device."""
         try:
-            return Path(volume.location["path"]).stat().st_size
-        except FileNotFoundError as error:
-            raise self._error(f"volume {volume.uuid} has no backing file {volume.location['path']}") from error
+            with Path(volume.location["path"]).open("rb") as file:
+                return file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise self._error(f"volume {volume.uuid} has no backing file {volume.location['path']} ({error.strerror})") from error
 
-    def grant(self, volume: VolumeRef, connector: Connector, attachment_uuid: str) -> ConnectionInfo:
+    def grant(
+        self, volume: VolumeRef, connector: Connector, attachment_uuid: str, *, instance_uuid: str | None = None
+    ) -> ConnectionInfo:
         """ACL entry for the initiator; a fresh CHAP account in place of an older one of this attachment."""
+        del instance_uuid
         target = self._ensure_target(volume)
         if connector.initiator not in target.initiators:
             self._run("bind", "target", tid=target.tid, initiator_name=connector.initiator)
@@ -70,8 +80,11 @@ class IscsiTgtDriver:
             secret=secret,
         )
 
-    def revoke(self, volume: VolumeRef, connector: Connector, attachment_uuid: str) -> None:
+    def revoke(
+        self, volume: VolumeRef, connector: Connector, attachment_uuid: str, *, instance_uuid: str | None = None
+    ) -> None:
         """ACL entry and account go first, so that an ended session cannot come back."""
+        del instance_uuid
         target = self._find(volume)
         if target is not None:
             self._shut_out(target, connector.initiator, _account(attachment_uuid))
@@ -82,6 +95,51 @@ class IscsiTgtDriver:
         """The target's ACL."""
         target = self._find(volume)
         return frozenset() if target is None else frozenset(target.initiators)
+
+    def locate(self, source_name: str) -> dict[str, Any]:
+        """The target's name, and what lies behind its LUN."""
+        iqn, _, lun = source_name.rpartition("/")
+        target = self._targets().get(iqn)
+        path = None if target is None or lun != str(LUN) else target.lun_paths.get(LUN)
+        if path is None:
+            raise self._error(f"tgtd has no {source_name} (a volume is IQN/{LUN}; LUN {LUN} of a target of its own)")
+        return {"iqn": iqn, "path": path}
+
+    def accesses(self, volumes: Sequence[VolumeRef]) -> frozenset[Access]:
+        """ACL entries and accounts on the volumes' targets; accounts of ours on no target at all."""
+        targets, accounts = self._targets(), self._accounts()
+        found: set[Access] = set()
+        for volume in volumes:
+            target = targets.get(volume.location["iqn"], Target(0, ""))
+            found |= {Access(volume.uuid, initiator=name) for name in target.initiators}
+            found |= {Access(volume.uuid, attachment_uuid=uuid) for uuid in _attachments(target.accounts)}
+        bound = {account for target in targets.values() for account in target.accounts}
+        return frozenset(found | {Access(None, attachment_uuid=uuid) for uuid in _attachments(accounts - bound)})
+
+    def withdraw(self, access: Access, volume: VolumeRef | None) -> None:
+        """As `revoke`, for one entry."""
+        target = None if volume is None else self._find(volume)
+        account = _account(access.attachment_uuid) if access.attachment_uuid else ""
+        if target is not None:
+            self._shut_out(target, access.initiator or "", account)
+        if account and account in self._accounts():
+            self._run("delete", "account", user=account)
+
+    def missing(self, grants: Sequence[Grant]) -> list[Grant]:
+        """Those without their target, LUN, account or ACL entry."""
+        targets, accounts = self._targets(), self._accounts()
+        return [grant for grant in grants if not _is_there(grant, targets.get(grant.volume.location["iqn"]), accounts)]
+
+    def restore(self, grant: Grant) -> None:
+        """Target, account with the old password, and last the ACL entry: nobody gets in without a password meanwhile."""
+        target, account = self._ensure_target(grant.volume), _account(grant.attachment_uuid)
+        if grant.info.secret is not None:
+            if account not in self._accounts():
+                self._run("new", "account", user=account, password=grant.info.secret)
+            if account not in target.accounts:
+                self._run("bind", "account", tid=target.tid, user=account)
+        if grant.connector.initiator not in target.initiators:
+            self._run("bind", "target", tid=target.tid, initiator_name=grant.connector.initiator)
 
     def _shut_out(self, target: Target, initiator: str, account: str) -> None:
         if initiator in target.initiators:
@@ -154,4 +212,17 @@ class IscsiTgtDriver:
 
 def _account(attachment_uuid: str) -> str:
     """CHAP user of an attachment; it says whose it is to whoever cleans up."""
-    return f"lm-{attachment_uuid}"
+    return f"{_PREFIX}{attachment_uuid}"
+
+
+def _attachments(accounts: Iterable[str]) -> set[str]:
+    """Attachments that accounts are named after; other accounts are not ours."""
+    names = {account.removeprefix(_PREFIX) for account in accounts if account.startswith(_PREFIX)}
+    return {name for name in names if is_uuid(name)}
+
+
+def _is_there(grant: Grant, target: Target | None, accounts: set[str]) -> bool:
+    if target is None or LUN not in target.lun_sizes or grant.connector.initiator not in target.initiators:
+        return False
+    account = _account(grant.attachment_uuid)
+    return grant.info.secret is None or (account in accounts and account in target.accounts)

@@ -20,6 +20,7 @@ class Target:
     accounts: list[str] = field(default_factory=list)  # CHAP, in the order of tgtd's own array
     sessions: list[tuple[int, int, str]] = field(default_factory=list)  # session, connection, initiator
     lun_sizes: dict[int, int] = field(default_factory=dict)  # LUN → MiB as told
+    lun_paths: dict[int, str] = field(default_factory=dict)  # LUN → backing file or device
 
 
 class Tgtadm:
@@ -56,6 +57,7 @@ _INITIATOR = re.compile(r"\s+Initiator: (\S+)")
 _CONNECTION = re.compile(r"\s+Connection: (\d+)")
 _LUN = re.compile(r"\s+LUN: (\d+)")
 _SIZE = re.compile(r"\s+Size: (\d+) MB")
+_PATH = re.compile(r"\s+Backing store path: (.+)")
 
 
 def parse_targets(listing: str) -> Iterator[Target]:
@@ -81,6 +83,8 @@ def parse_targets(listing: str) -> Iterator[Target]:
             lun = int(found[1])
         elif found := _SIZE.match(line):
             target.lun_sizes[lun] = int(found[1])
+        elif found := _PATH.match(line):
+            target.lun_paths[lun] = found[1]
         elif section == "ACL information" and line.strip():
             (target.initiators if line.strip().startswith("iqn.") else target.addresses).add(line.strip())
         elif section == "Account information" and line.strip():
