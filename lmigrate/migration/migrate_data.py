@@ -41,6 +41,18 @@ class NeededFile(BaseModel):
         return FileIdentity(self.path, self.size_bytes, self.inode, self.mtime_ns)
 
 
+class Medium(BaseModel):
+    """A read-only disk in the guest's own directory (a config drive): its content arrives with the guest."""
+
+    model_config = ConfigDict(frozen=True)
+
+    device_name: str
+    path: str
+    size_bytes: int
+    mode: int  # permission bits
+    sha256: str
+
+
 class VolumeDisk(BaseModel):
     """A disk that is a volume: the storage moves nothing, the destination logs in by itself."""
 
@@ -65,6 +77,7 @@ class MigrateData(BaseModel):
     disk_needed_bytes: int
     disks: list[LocalDisk]
     volumes: list[VolumeDisk] = []
+    media: list[Medium] = []
     needed_files: list[NeededFile]
     is_persistent: bool
     removable_files: list[str]  # logs and the like in the guest's directory that go when it is gone
@@ -73,3 +86,8 @@ class MigrateData(BaseModel):
     def copied_disks(self) -> list[LocalDisk]:
         """The disks that this migration copies."""
         return [disk for disk in self.disks if disk.is_copied]
+
+    @property
+    def moved_files(self) -> list[LocalDisk | Medium]:
+        """Everything whose content this migration brings to the destination: copied disks and media."""
+        return [*self.copied_disks, *self.media]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from lxml import etree
 
 from lmigrate.db.session import reading
 from lmigrate.db.stores import volumes
-from lmigrate.migration.migrate_data import LocalDisk, NeededFile, VolumeDisk
+from lmigrate.migration.migrate_data import LocalDisk, Medium, NeededFile, VolumeDisk
 from lmigrate.migration.steps.base import StepContext
 from lmigrate.storage import disk_image, probe
 from lmigrate.virt.types import DiskInfo, DomainInfo
 from lmigrate.virt.xml import domain as domain_xml
 from lmigrate.virt.xml.document import parse
+
+#: `vhostuser` and `nvme` are told as obstacles of the domain; `blank` is an empty drive
+_KNOWN_TYPES = {"file", "network", "volume", "blank", "vhostuser", "nvme"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Survey:
     obstacles: list[str]
     disks: list[LocalDisk]  # writable, local
     volumes: list[VolumeDisk]
+    media: list[Medium]  # read-only, in the guest's own directory, not seen by the destination
     needed_files: list[NeededFile]
     removable_files: list[str]
     is_volume_backed: bool
@@ -36,33 +41,45 @@ def survey(context: StepContext, domain: DomainInfo) -> Survey:
     instances_path = context.settings.host.instances_path
     writable = [disk for disk in domain.disks if disk.is_local_file and not disk.is_read_only]
     local = [_local_disk(context, disk) for disk in writable if disk.source_type == "file"]
-    known, unknown = _volumes(domain)
+    known, unknown = _volumes(context, domain)
     shared = {disk.device_name for disk in local if disk.is_shared}
+    read_only = [disk for disk in domain.disks if disk.is_read_only and disk.source_type == "file"]
+    own = [disk for disk in read_only if _is_own_medium(context, disk)]
     return Survey(
-        obstacles=[*domain_xml.obstacles(root), *_disk_obstacles(writable, shared), *unknown],
+        obstacles=[*domain_xml.obstacles(root), *_disk_obstacles(domain.disks, shared), *unknown],
         disks=local,
         volumes=known,
-        needed_files=[*_auxiliary_files(root), *_read_only_disks(domain)],
+        media=[_medium(disk) for disk in own],
+        needed_files=[*_auxiliary_files(root), *(_needed_disk(disk) for disk in read_only if disk not in own)],
         removable_files=_removable_files(root, instances_path / domain.uuid),
         is_volume_backed=_is_volume_backed(domain),
         is_shared_instance_path=probe.is_seen(instances_path, context.uuid),
     )
 
 
-def _volumes(domain: DomainInfo) -> tuple[list[VolumeDisk], list[str]]:
-    """The registered volumes among the disks, and a reason for each network disk that is none."""
+def _volumes(context: StepContext, domain: DomainInfo) -> tuple[list[VolumeDisk], list[str]]:
+    """The registered volumes among the disks, and a reason for each network disk that is none.
+
+    Access is granted by the records, the destination's XML is made from the domain: both must name the same volumes.
+    """
     remote = [disk for disk in domain.disks if disk.source_type in {"network", "volume"}]
     with reading() as session:
         registered = volumes.by_source_names(session, [disk.source_name or "" for disk in remote])
+        recorded = volumes.of_instance(session, context.instance.uuid, context.migration.source_host)
+        mapped = {disk.device_name: disk.volume.uuid for disk in recorded}
     known = {disk.device_name: registered.get(disk.source_name or "") for disk in remote}
-    return (
-        [VolumeDisk(device_name=device, volume_uuid=volume.uuid) for device, volume in known.items() if volume is not None],
-        [
-            f"disk {disk.device_name} ({disk.protocol} {disk.source_name}) is not a registered volume (`lmigrate volume register`)"
-            for disk in remote
-            if known[disk.device_name] is None
-        ],
-    )
+    found = {device: volume.uuid for device, volume in known.items() if volume is not None}
+    reasons = [
+        f"disk {disk.device_name} ({disk.protocol} {disk.source_name}) is not a registered volume (`lmigrate volume register`)"
+        for disk in remote
+        if known[disk.device_name] is None
+    ]
+    different = sorted(device for device, _ in found.items() ^ mapped.items())
+    if different:
+        reasons.append(
+            f"the volumes in the records are not yet those of the domain ({', '.join(dict.fromkeys(different))}): try again in a moment"
+        )
+    return [VolumeDisk(device_name=device, volume_uuid=uuid) for device, uuid in found.items()], reasons
 
 
 def _local_disk(context: StepContext, disk: DiskInfo) -> LocalDisk:
@@ -86,26 +103,44 @@ def _identity(path: str) -> dict[str, int]:
     return {"size_bytes": identity.size_bytes, "inode": identity.inode, "mtime_ns": identity.mtime_ns}
 
 
-def _disk_obstacles(disks: list[DiskInfo], shared: set[str]) -> list[str]:
-    found = [
-        f"disk {disk.device_name} is a block device of the host ({disk.path}): use a volume or a file"
-        for disk in disks
-        if disk.source_type == "block"
-    ]
-    return found + [
-        f"disk {disk.device_name} is shareable but lies on local storage: put it on shared storage"
-        for disk in disks
-        if disk.source_type == "file" and disk.is_shareable and disk.device_name not in shared
-    ]
+def _disk_obstacles(disks: Iterable[DiskInfo], shared: set[str]) -> list[str]:
+    return [f"disk {disk.device_name} {reason}" for disk in disks if (reason := _why_not(disk, shared))]
+
+
+def _why_not(disk: DiskInfo, shared: set[str]) -> str | None:
+    """Why a disk cannot move, or None; those of types that `domain_xml.obstacles` names are told there."""
+    if disk.source_type == "block":
+        return f"is a block device of the host ({disk.path}): use a volume or a file"
+    if disk.device_type == "lun":
+        return "is passed through as a SCSI LUN: its persistent reservations belong to the host's initiator; use device='disk'"
+    if disk.source_type not in _KNOWN_TYPES:
+        return f"is of type {disk.source_type}, which cannot be moved: use a volume or a file"
+    if disk.source_type == "file" and disk.is_shareable and not disk.is_read_only and disk.device_name not in shared:
+        return "is shareable but lies on local storage: put it on shared storage"
+    return None
 
 
 def _auxiliary_files(root: etree._Element) -> list[NeededFile]:
     return [_needed(what, path) for what, path in domain_xml.auxiliary_files(root).items()]
 
 
-def _read_only_disks(domain: DomainInfo) -> list[NeededFile]:
-    disks = [disk for disk in domain.disks if disk.is_local_file and disk.is_read_only and disk.source_type == "file"]
-    return [_needed(f"{disk.device_type} {disk.device_name}", disk.path or "") for disk in disks]
+def _is_own_medium(context: StepContext, disk: DiskInfo) -> bool:
+    """A raw image in the guest's own directory, which the destination does not share: nobody else can provide it there."""
+    path = Path(disk.path or "")
+    is_own = path.is_relative_to(context.settings.host.instances_path / context.instance.uuid)
+    return is_own and disk.format in {None, "raw"} and not probe.is_seen(path.parent, context.uuid)
+
+
+def _medium(disk: DiskInfo) -> Medium:
+    path = disk.path or ""
+    stat = Path(path).stat()
+    return Medium(
+        device_name=disk.device_name, path=path, size_bytes=stat.st_size, mode=stat.st_mode & 0o777, sha256=disk_image.digest(path)
+    )
+
+
+def _needed_disk(disk: DiskInfo) -> NeededFile:
+    return _needed(f"{disk.device_type} {disk.device_name}", disk.path or "")
 
 
 def _needed(what: str, path: str) -> NeededFile:

@@ -86,6 +86,10 @@ def is_same_file(here: FileIdentity, there: FileIdentity) -> bool:
 
 
 def digest(path: str) -> str:
-    """SHA-256 of a file's content."""
+    """SHA-256 of a file's content.
+
+    Raises:
+        OSError: it is not there.
+    """
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import libvirt
@@ -12,7 +12,9 @@ from lmigrate.errors import DomainNotFound, HypervisorError
 from lmigrate.virt import capabilities, names
 from lmigrate.virt.connection import Connection, translated
 from lmigrate.virt.flags import migrate_flags, migrate_params
+from lmigrate.virt.interlocks import interlocks
 from lmigrate.virt.jobstats import from_libvirt
+from lmigrate.virt.remote_disk import read_disk
 from lmigrate.virt.types import DiskInfo, DomainInfo, HostFacts, JobStats, JobType, MigrateSpec, Secret
 from lmigrate.virt.xml import domain as domain_xml
 from lmigrate.virt.xml.document import mark_of, parse
@@ -33,6 +35,7 @@ class LibvirtHypervisor:
 
     def __init__(self, uri: str, host: str, deadline_s: float) -> None:
         self._host = host
+        self._deadline_s = deadline_s
         self._connection = Connection(uri, host, deadline_s)
 
     def ping(self) -> None:
@@ -65,6 +68,14 @@ class LibvirtHypervisor:
     def compare_cpu(self, cpu_xml: str, virt_type: str) -> str | None:
         """compareHypervisorCPU; "cannot tell" (NO_SUPPORT) counts as yes, as in Nova."""
         return self._call("compareHypervisorCPU", lambda connection: capabilities.compare_cpu(connection, cpu_xml, virt_type))
+
+    def interlocks(self, uuid: str) -> list[str]:
+        """blockJobInfo of each disk, and the number of snapshots."""
+        return self._with_domain("blockJobInfo", uuid, interlocks)
+
+    def read_disk(self, uri: str, uuid: str, device_name: str, size_bytes: int) -> Iterator[bytes]:
+        """virDomainBlockPeek, over a connection of its own."""
+        return read_disk(uri, uuid, device_name, size_bytes, self._deadline_s)
 
     def migrate(self, spec: MigrateSpec) -> None:
         """Peer-to-peer migrateToURI3: blocks for as long as the move takes; no deadline."""

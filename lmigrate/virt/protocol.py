@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from lmigrate.virt.types import DomainInfo, HostFacts, JobStats, MigrateSpec, Secret
@@ -28,6 +28,12 @@ class Hypervisor(Protocol):
 
     def compare_cpu(self, cpu_xml: str, virt_type: str) -> str | None:
         """None if this host can run that CPU (or libvirt cannot tell), else why not."""
+
+    def interlocks(self, uuid: str) -> list[str]:
+        """What goes on, or exists, that a move must not meet: block jobs, backups, snapshots.  Each with what to do about it."""
+
+    def read_disk(self, uri: str, uuid: str, device_name: str, size_bytes: int) -> Iterator[bytes]:
+        """The content of a raw disk of a domain on another host, as the libvirtd at ``uri`` gives it."""
 
     def migrate(self, spec: MigrateSpec) -> None:
         """Move a running domain; returns or raises when libvirt does.  Neither is proof of anything: ask both sides."""

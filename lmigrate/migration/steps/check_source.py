@@ -8,7 +8,7 @@ from lmigrate.clock import utcnow
 from lmigrate.db.models import Migration
 from lmigrate.db.session import Session
 from lmigrate.errors import DestinationDiskExists, DestinationDiskTooSmall, InstanceInvalidState, NotMigratable
-from lmigrate.migration.migrate_data import LocalDisk, MigrateData
+from lmigrate.migration.migrate_data import LocalDisk, Medium, MigrateData
 from lmigrate.migration.source_survey import Survey, survey
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.migration.storage_decision import decide_block_migration
@@ -60,7 +60,7 @@ class CheckSource(Step):
         return domain
 
     def _refuse_obstacles(self, context: StepContext, found: Survey) -> None:
-        reasons = list(found.obstacles)
+        reasons = [*found.obstacles, *context.hypervisor.interlocks(context.instance.uuid)]
         job = context.hypervisor.job(context.instance.uuid)
         if job.is_active:
             reasons.append(f"libvirt is at work on it ({job.operation}): wait for that to end")
@@ -81,9 +81,10 @@ class CheckSource(Step):
             source_instances_path=str(context.settings.host.instances_path),
             destination_instances_path=destination["instances_path"],
             disk_available_bytes=destination["disk_available_bytes"],
-            disk_needed_bytes=_needed_bytes(disks, is_over_commit=bool(asked.disk_over_commit)),
+            disk_needed_bytes=_needed_bytes(disks, found.media, is_over_commit=bool(asked.disk_over_commit)),
             disks=disks,
             volumes=found.volumes,
+            media=found.media,
             needed_files=found.needed_files,
             is_persistent=domain.is_persistent,
             removable_files=found.removable_files,
@@ -95,6 +96,7 @@ class CheckSource(Step):
             raise DestinationDiskExists(path=path, host=context.migration.dest_host)
 
 
-def _needed_bytes(disks: list[LocalDisk], *, is_over_commit: bool) -> int:
+def _needed_bytes(disks: list[LocalDisk], media: list[Medium], *, is_over_commit: bool) -> int:
     """Nova: allocated size when over-commit is allowed, else what the guest may come to fill."""
-    return sum(disk.allocation_bytes if is_over_commit else disk.capacity_bytes for disk in disks if disk.is_copied)
+    copied = sum(disk.allocation_bytes if is_over_commit else disk.capacity_bytes for disk in disks if disk.is_copied)
+    return copied + sum(medium.size_bytes for medium in media)

@@ -16,7 +16,7 @@ class PostAtSource(Step):
     """Undefine the domain and remove the disks that were copied.
 
     Do:        only when the destination was seen running the guest; undefine the inactive domain; remove the copied
-               disks and the guest's logs; remove its directory if nothing else is in it.
+               disks, the fetched media and the guest's logs; remove its directory if nothing else is in it.
     Undo:      there is no way back.
     If killed: every part is *ensure*: absent is fine.
     Because:   until here an intact copy stood on the source, whatever went wrong.
@@ -62,9 +62,8 @@ class PostAtSource(Step):
 
 
 def _own_files(context: StepContext) -> list[str]:
-    if context.data.is_shared_instance_path:
-        return [disk.path for disk in context.data.copied_disks]
-    return [disk.path for disk in context.data.copied_disks] + context.data.removable_files
+    moved = [disk.path for disk in context.data.moved_files]
+    return moved if context.data.is_shared_instance_path else moved + context.data.removable_files
 
 
 def _unlink(path: Path) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmigrate.errors import MigrationPreCheckError, OutcomeUnknown
-from lmigrate.migration.migrate_data import LocalDisk, NeededFile
 from lmigrate.migration.connections import connections_of
+from lmigrate.migration.media import fetch_medium
+from lmigrate.migration.migrate_data import LocalDisk, Medium, NeededFile
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import MigrationStatus
 from lmigrate.storage import disk_image, ownership, probe
@@ -18,8 +19,8 @@ class PreLiveMigration(Step):
     """Make the guest's directory and empty disks on the destination, each with the mark of this migration.
 
     Do:        verify the files that QEMU only reads; make the directory with its marker; make empty images of the
-               right format and size, over the same backing files if those are shared; log in to each volume once,
-               and give libvirt the secrets.
+               right format and size, over the same backing files if those are shared; fetch the media that lie in
+               the guest's own directory; log in to each volume once, and give libvirt the secrets.
     Undo:      remove the domain, the secrets, the images and the directory if they carry this migration's mark.
     If killed: whatever exists carries the mark: a second run completes it, undo removes it.
     Because:   libvirt copies into files that exist; and what carries no mark is somebody else's.
@@ -40,13 +41,15 @@ class PreLiveMigration(Step):
             ownership.claim_directory(_directory(context), context.uuid, context.settings.host.name)
         for disk in data.copied_disks:
             _make_disk(context, disk, copy_mode)
+        for medium in data.media:
+            fetch_medium(context, medium, path_here(context, medium))
         for connection in connections_of(context):
             connection.verify()
             if connection.secret is not None:
                 context.hypervisor.define_secret(connection.secret)
         return {
             "copy_mode": copy_mode,
-            "disks": {disk.device_name: str(path_here(context, disk)) for disk in data.copied_disks},
+            "disks": {disk.device_name: str(path_here(context, disk)) for disk in data.moved_files},
             "graphics_listen": context.settings.host.graphics_listen,
         }
 
@@ -58,7 +61,7 @@ class PreLiveMigration(Step):
             context.hypervisor.undefine_secret(connection.secret_uuid)
         if not context.migration.migrate_data:
             return
-        for disk in context.data.copied_disks:
+        for disk in context.data.moved_files:
             ownership.remove_file(path_here(context, disk), context.uuid)
         if not context.data.is_shared_instance_path:
             ownership.remove_directory(_directory(context), context.uuid)
@@ -81,8 +84,8 @@ def remove_incoming_domain(context: StepContext) -> None:
     hypervisor.undefine(uuid)
 
 
-def path_here(context: StepContext, disk: LocalDisk) -> Path:
-    """Where a copied disk lies on the destination: below its own instances directory, or at the same path."""
+def path_here(context: StepContext, disk: LocalDisk | Medium) -> Path:
+    """Where a copied disk or medium lies on the destination: below its own instances directory, or at the same path."""
     data = context.data
     return Path(moved_path(disk.path, data.source_instances_path, data.destination_instances_path) or disk.path)
 
