@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lmigrate.db.models import Volume, VolumeAttachment
-from lmigrate.db.session import writing
+from lmigrate.db.session import reading, writing
 from lmigrate.db.stores import volumes
 from lmigrate.faults import failpoint
 from lmigrate.storage.drivers.base import Connector, Driver, VolumeRef
@@ -14,6 +14,9 @@ from lmigrate.storage.drivers.base import Connector, Driver, VolumeRef
 def revoke_all(rows: Sequence[tuple[Volume, VolumeAttachment]], driver: Driver) -> None:
     """Revoke each attachment and delete its row; twice is once.
 
+    A host that needs the volume for another guest keeps its access: storage lets hosts in, not guests.
+    What is left of the attachment there (an account) is found by the audit, for no row names it.
+
     Raises:
         StorageError: the storage refuses or does not answer; what is left can be revoked again.
     """
@@ -21,7 +24,10 @@ def revoke_all(rows: Sequence[tuple[Volume, VolumeAttachment]], driver: Driver) 
         volumes.begin_revoke(session, [row for _, row in rows])
     for volume, row in rows:
         failpoint("revoke.before")
-        driver.revoke(VolumeRef(volume.uuid, volume.location), Connector.from_json(row.connector), row.uuid)
+        with reading() as session:
+            is_kept = volumes.is_needed_by_others(session, row)
+        if not is_kept:
+            driver.revoke(VolumeRef(volume.uuid, volume.location), Connector.from_json(row.connector), row.uuid)
         failpoint("revoke.after")
         with writing() as session:
             volumes.finish_revoke(session, row.uuid)

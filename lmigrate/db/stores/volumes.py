@@ -78,6 +78,17 @@ def begin_revoke(session: Session, rows: Collection[VolumeAttachment]) -> None:
     session.execute(update(VolumeAttachment).where(VolumeAttachment.uuid.in_(uuids)).values(state=AttachmentState.REVOKING))
 
 
+def is_needed_by_others(session: Session, attachment: VolumeAttachment) -> bool:
+    """Whether the same host uses the same (shareable) volume for another guest too."""
+    query = select(VolumeAttachment.uuid).where(
+        VolumeAttachment.volume_uuid == attachment.volume_uuid,
+        VolumeAttachment.host == attachment.host,
+        VolumeAttachment.uuid != attachment.uuid,
+        VolumeAttachment.state != AttachmentState.REVOKING,
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def finish_revoke(session: Session, attachment_uuid: str) -> None:
     """The access is gone, and so is its row."""
     row = session.get(VolumeAttachment, attachment_uuid)
