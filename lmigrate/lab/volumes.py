@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
+from lmigrate.lab.guests.tick_image import TickParameters, assemble, patch
 from lmigrate.lab.tgt import BACKEND
 from lmigrate.migration.connections import Connection
 from lmigrate.storage.drivers.base import ConnectionInfo
@@ -33,7 +34,12 @@ class LabVolume:
     uuid: str
     path: Path
 
-    def attach(self, host: str, instance_uuid: str, device_name: str) -> str:
+    def make_bootable(self, parameters: TickParameters) -> None:
+        """Write a tick guest into its first sectors: one with ``firmware="volume"`` boots from it."""
+        with self.path.open("r+b") as file:
+            file.write(patch(assemble(self.lab.paths.top / "cache"), parameters))
+
+    def attach(self, host: str, instance_uuid: str, device_name: str, boot_index: int | None = None) -> str:
         """Let ``host`` in, give its libvirtd the secret, and return the <disk> for the guest's XML."""
         answer = _tool(self.lab, "attach", self.uuid, host, instance_uuid)
         attachment_uuid = answer.pop("attachment")
@@ -44,6 +50,8 @@ class LabVolume:
             f"<serial>{self.uuid[:20]}</serial></disk>"
         )
         update_volume(disk, connection.source)
+        if boot_index is not None:
+            etree.SubElement(disk, "boot", order=str(boot_index))
         return etree.tostring(disk, encoding="unicode")
 
     def granted(self) -> list[str]:

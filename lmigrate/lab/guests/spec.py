@@ -71,7 +71,8 @@ class GuestSpec:
         accel: ``kvm`` or ``tcg``; None takes the lab's.
         machine: machine type, e.g. ``pc-i440fx-7.2``, ``pc-q35-7.2``.
         cpu: the domain's ``<cpu>`` element as XML; None has QEMU's default model.
-        firmware: of a tick guest: ``rom`` (the guest is the firmware) or ``bios`` (SeaBIOS boots it from vda).
+        firmware: of a tick guest: ``rom`` (the guest is the firmware) or ``bios`` (SeaBIOS boots it from vda) or
+            ``volume`` (SeaBIOS boots it from the disk in ``devices_xml`` that has ``<boot order='1'/>``; see `LabVolume.make_bootable`).
         vnc_listen: address on which a VNC display listens; None has no display.
         devices_xml: further elements for ``<devices>``.
         paused: suspended after its first tick.
@@ -92,7 +93,7 @@ class GuestSpec:
     accel: Literal["kvm", "tcg"] | None = None
     machine: str = "pc-i440fx-7.2"
     cpu: str | None = None
-    firmware: Literal["rom", "bios"] = "rom"
+    firmware: Literal["rom", "bios", "volume"] = "rom"
     vnc_listen: str | None = None
     devices_xml: str = ""
     paused: bool = False

@@ -80,5 +80,7 @@ def _boot_files(lab: Lab, spec: GuestSpec) -> tuple[BootFiles, bytes]:
     image = patch(assemble(cache), spec.parameters)
     if spec.boots_from_disk:
         return BootFiles(), image
+    if spec.firmware == "volume":
+        return BootFiles(), b""
     name = f"tick-{sha256(image).hexdigest()[:16]}.rom"
     return BootFiles(rom=Path(add_base_file(hosts, name, as_rom(image)))), b""
