@@ -11,6 +11,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKS := build base dev
+# What the extras of pyproject.toml need. The tests use cinder; brick needs a kernel initiator and is not installed.
+EXTRAS := cinder brick
 
 .PHONY: help
 help: ## Show this list
@@ -29,11 +31,11 @@ deps: ## Install the Debian packages of requirements/debian.txt that are missing
 venv: $(VENV)/.stamp ## Build the virtual environment from the hashed locks
 
 # Not pyproject.toml: most of it is for the tools. After a change of its [project] table: rm .venv/.stamp
-$(VENV)/.stamp: setup.py $(LOCKS:%=requirements/%.txt)
+$(VENV)/.stamp: setup.py $(LOCKS:%=requirements/%.txt) requirements/cinder.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lmigrate needs Python 3.11 or newer")'
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --require-hashes -r requirements/build.txt
-	$(PIP) install --require-hashes --no-build-isolation -r requirements/base.txt -r requirements/dev.txt
+	$(PIP) install --require-hashes --no-build-isolation -r requirements/base.txt -r requirements/dev.txt -r requirements/cinder.txt
 	$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	touch $@
 
@@ -42,6 +44,12 @@ lock: ## Resolve requirements/*.in again into hashed locks
 	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
 	for lock in $(LOCKS); do \
 	  uv pip compile --quiet --generate-hashes --no-annotate --upgrade \
+	    --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
+	    --custom-compile-command 'make lock' -o requirements/$$lock.txt requirements/$$lock.in; \
+	done
+	for lock in $(EXTRAS); do \
+	  uv pip compile --quiet --generate-hashes --no-annotate --upgrade \
+	    --constraints requirements/base.txt --constraints requirements/dev.txt \
 	    --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
 	    --custom-compile-command 'make lock' -o requirements/$$lock.txt requirements/$$lock.in; \
 	done

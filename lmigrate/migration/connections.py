@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmigrate import crypto
@@ -59,13 +60,13 @@ class Connection:
             is_tls=info.is_tls,
         )
 
-    def verify(self) -> None:
-        """Log in once, from here, read-only.
+    def verify(self, pki_dir: Path) -> None:
+        """Log in once, from here, read-only; with the certificates in ``pki_dir`` where TLS is spoken.
 
         Raises:
             MigrationPreCheckError: the storage does not let this host in, or is not reached.
         """
-        reason = login.why_refused(self.info)
+        reason = login.why_refused(self.info, pki_dir)
         if reason is not None:
             raise MigrationPreCheckError(
                 reason=f"volume {self.info.source_name} ({self.device_name}) cannot be reached from here: {reason}"

@@ -10,6 +10,7 @@ from lxml import etree
 
 from lmigrate.db.session import reading
 from lmigrate.db.stores import volumes
+from lmigrate.errors import MigrationPreCheckError
 from lmigrate.migration.migrate_data import LocalDisk, Medium, NeededFile, VolumeDisk
 from lmigrate.migration.steps.base import StepContext
 from lmigrate.storage import disk_image, probe
@@ -42,6 +43,7 @@ def survey(context: StepContext, domain: DomainInfo) -> Survey:
     writable = [disk for disk in domain.disks if disk.is_local_file and not disk.is_read_only]
     local = [_local_disk(context, disk) for disk in writable if disk.source_type == "file"]
     known, unknown = _volumes(context, domain)
+    _refuse_hidden(context, local)
     shared = {disk.device_name for disk in local if disk.is_shared}
     read_only = [disk for disk in domain.disks if disk.is_read_only and disk.source_type == "file"]
     own = [disk for disk in read_only if _is_own_medium(context, disk)]
@@ -64,10 +66,10 @@ def _volumes(context: StepContext, domain: DomainInfo) -> tuple[list[VolumeDisk]
     """
     remote = [disk for disk in domain.disks if disk.source_type in {"network", "volume"}]
     with reading() as session:
-        registered = volumes.by_source_names(session, [disk.source_name or "" for disk in remote])
+        registered = volumes.by_source_names(session, [disk.source_name or disk.path or "" for disk in domain.disks])
         recorded = volumes.of_instance(session, context.instance.uuid, context.migration.source_host)
         mapped = {disk.device_name: disk.volume.uuid for disk in recorded}
-    known = {disk.device_name: registered.get(disk.source_name or "") for disk in remote}
+    known = {disk.device_name: registered.get(disk.source_name or disk.path or "") for disk in domain.disks}
     found = {device: volume.uuid for device, volume in known.items() if volume is not None}
     reasons = [
         f"disk {disk.device_name} ({disk.protocol} {disk.source_name}) is not a registered volume (`lmigrate volume register`)"
@@ -80,6 +82,25 @@ def _volumes(context: StepContext, domain: DomainInfo) -> tuple[list[VolumeDisk]
             f"the volumes in the records are not yet those of the domain ({', '.join(dict.fromkeys(different))}): try again in a moment"
         )
     return [VolumeDisk(device_name=device, volume_uuid=uuid) for device, uuid in found.items()], reasons
+
+
+def _refuse_hidden(context: StepContext, local: list[LocalDisk]) -> None:
+    """Of the volumes that are files, only those of a `local` backend are copied.
+
+    Raises:
+        MigrationPreCheckError: one of another backend lies where the destination does not see it.
+    """
+    paths = [disk.path for disk in local if not disk.is_shared]
+    with reading() as session:
+        registered = volumes.by_source_names(session, paths)
+    backends = context.settings.storage.backends
+    for path, volume in registered.items():
+        backend = backends.get(volume.backend)
+        if backend is None or backend.driver != "local":
+            destination = context.migration.dest_host
+            raise MigrationPreCheckError(
+                reason=f"{destination} does not see {path}, a volume of backend {volume.backend}: is its directory mounted there?"
+            )
 
 
 def _local_disk(context: StepContext, disk: DiskInfo) -> LocalDisk:

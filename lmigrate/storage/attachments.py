@@ -27,7 +27,8 @@ def revoke_all(rows: Sequence[tuple[Volume, VolumeAttachment]], driver: Driver) 
         with reading() as session:
             is_kept = volumes.is_needed_by_others(session, row)
         if not is_kept:
-            driver.revoke(VolumeRef(volume.uuid, volume.location), Connector.from_json(row.connector), row.uuid)
+            connector = Connector.from_json(row.connector)
+            driver.revoke(VolumeRef(volume.uuid, volume.location), connector, row.uuid, instance_uuid=row.instance_uuid)
         failpoint("revoke.after")
         with writing() as session:
             volumes.finish_revoke(session, row.uuid)

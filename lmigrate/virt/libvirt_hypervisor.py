@@ -127,7 +127,7 @@ class LibvirtHypervisor:
     def define_secret(self, secret: Secret) -> None:
         """Ephemeral and private: it is in no file, and libvirt gives it to QEMU only."""
         xml = secret_xml(secret)
-        self._call("secretDefineXML", lambda connection: connection.secretDefineXML(xml).setValue(secret.value.encode()))
+        self._call("secretDefineXML", lambda connection: connection.secretDefineXML(xml).setValue(secret.payload))
 
     def undefine_secret(self, uuid: str) -> None:
         """virSecretUndefine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -128,6 +129,11 @@ class Secret:
     kind: str  # iscsi | ceph
     usage: str  # a name; unique on the host
     value: str = field(repr=False)
+
+    @property
+    def payload(self) -> bytes:
+        """What libvirt is to keep: of a Ceph key, which is base64 text, the bytes that it stands for."""
+        return base64.b64decode(self.value) if self.kind == "ceph" else self.value.encode()
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,9 @@ def link_disks(session: Session, instance_uuid: str) -> None:
     session.flush()
     instance = session.get_one(Instance, instance_uuid)
     rows = list(session.scalars(select(BlockDeviceMapping).where(BlockDeviceMapping.instance_uuid == instance_uuid)))
-    known = by_source_names(session, [row.source_name for row in rows if row.source_name])
+    known = by_source_names(session, [name for row in rows if (name := row.source_name or row.path)])
     for row in rows:
-        volume = known.get(row.source_name or "")
+        volume = known.get(row.source_name or row.path or "")
         row.volume_uuid = None if volume is None else volume.uuid
         row.attachment_uuid = None if volume is None or instance.host is None else _found(session, instance, volume.uuid)
 
@@ -128,6 +128,6 @@ def _found(session: Session, instance: Instance, volume_uuid: str) -> str:
 
 
 def by_source_names(session: Session, source_names: Sequence[str]) -> dict[str, Volume]:
-    """Volumes by the name under which a domain has them."""
+    """Volumes by the name under which a domain has them: of a network disk <source name>, of a file its path."""
     query = select(Volume).where(Volume.source_name.in_(source_names), Volume.state == VolumeState.AVAILABLE)
     return {row.source_name: row for row in session.scalars(query)}

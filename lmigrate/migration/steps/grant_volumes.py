@@ -55,7 +55,7 @@ class GrantVolumes(Step):
             )
         failpoint("grant.before")
         driver = driver_of(context.place, context.settings.storage)
-        info = driver.grant(VolumeRef(volume.uuid, volume.location), connector, row.uuid)
+        info = driver.grant(VolumeRef(volume.uuid, volume.location), connector, row.uuid, instance_uuid=context.instance.uuid)
         failpoint("grant.after")
         token = crypto.encrypt(json.dumps(info.to_json()), context.settings.secrets.plain_keys)
         with writing() as session:

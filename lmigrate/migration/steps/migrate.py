@@ -149,12 +149,14 @@ def _destination_address(context: StepContext) -> str:
 
 def _changes(context: StepContext) -> DestinationChanges:
     data, prepared = context.data, context.facts["pre_live_migration"]
+    copied = frozenset(disk.device_name for disk in data.copied_disks)
     return DestinationChanges(
         migration_uuid=context.uuid,
         source_directory=data.source_instances_path,
         destination_directory=data.destination_instances_path,
-        copied_disks=frozenset(disk.device_name for disk in data.copied_disks),
+        copied_disks=copied,
         disk_formats={disk.device_name: disk.format for disk in data.copied_disks},
         graphics_listen=prepared["graphics_listen"],
-        volumes={connection.device_name: connection.source for connection in connections_of(context)},
+        # a volume that is copied (driver local) lies where its copy was made
+        volumes={found.device_name: found.source for found in connections_of(context) if found.device_name not in copied},
     )

@@ -44,7 +44,7 @@ class PreLiveMigration(Step):
         for medium in data.media:
             fetch_medium(context, medium, path_here(context, medium))
         for connection in connections_of(context):
-            connection.verify()
+            connection.verify(context.settings.host.pki_dir)
             if connection.secret is not None:
                 context.hypervisor.define_secret(connection.secret)
         return {

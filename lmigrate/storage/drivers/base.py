@@ -28,8 +28,8 @@ class Connector:
 class ConnectionInfo:
     """How one host reaches one volume.  ``secret`` never leaves the database and the host that needs it."""
 
-    protocol: str  # iscsi | nbd | rbd
-    source_name: str  # <source name='…'>
+    protocol: str  # iscsi | nbd | rbd | file
+    source_name: str  # <source name='…'>; of a file: its path
     hosts: tuple[tuple[str, int], ...]  # name or address, port
     initiator: str | None = None
     auth_username: str | None = None
@@ -61,7 +61,8 @@ class VolumeRef:
 class Driver(Protocol):
     """Access to the volumes of one backend.  ``grant`` and ``revoke`` are *ensure*: twice equals once.
 
-    Every method raises StorageError when the storage refuses or does not answer.
+    Every method raises StorageError when the storage refuses or does not answer.  ``instance_uuid`` is for
+    storage that keeps books on who uses a volume (Cinder); the others do not look at it.
     """
 
     def create(self, uuid: str, size_bytes: int) -> VolumeRef:
@@ -76,10 +77,10 @@ class Driver(Protocol):
     def size_bytes(self, volume: VolumeRef) -> int:
         """Its size; raises if it is not there."""
 
-    def grant(self, volume: VolumeRef, connector: Connector, attachment_uuid: str) -> ConnectionInfo:
+    def grant(self, volume: VolumeRef, connector: Connector, attachment_uuid: str, *, instance_uuid: str | None = None) -> ConnectionInfo:
         """Let the connector's host in, under credentials that belong to this attachment alone."""
 
-    def revoke(self, volume: VolumeRef, connector: Connector, attachment_uuid: str) -> None:
+    def revoke(self, volume: VolumeRef, connector: Connector, attachment_uuid: str, *, instance_uuid: str | None = None) -> None:
         """Shut the host out and end its sessions; absent is fine, also an absent volume."""
 
     def granted(self, volume: VolumeRef) -> frozenset[str]:

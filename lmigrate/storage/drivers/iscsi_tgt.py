@@ -34,11 +34,18 @@ class IscsiTgtDriver:
     def create(self, uuid: str, size_bytes: int) -> VolumeRef:
         """A sparse file behind a target of its own; nobody is let in."""
         path = self._options.directory / f"{uuid}.raw"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
-            file.truncate(size_bytes)
         volume = VolumeRef(uuid, {"iqn": f"{self._options.iqn_prefix}:{uuid}", "path": str(path)})
-        self._ensure_target(volume)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                file.truncate(size_bytes)
+        except OSError as error:
+            raise self._error(f"{path}: {error.strerror}") from error
+        try:
+            self._ensure_target(volume)
+        except StorageError:
+            path.unlink()
+            raise
         return volume
 
     def delete(self, volume: VolumeRef) -> None:
@@ -60,9 +67,7 @@ class IscsiTgtDriver:
         except OSError as error:
             raise self._error(f"volume {volume.uuid} has no backing file {volume.location['path']} ({error.strerror})") from error
 
-    def grant(
-        self, volume: VolumeRef, connector: Connector, attachment_uuid: str, *, instance_uuid: str | None = None
-    ) -> ConnectionInfo:
+    def grant(self, volume: VolumeRef, connector: Connector, attachment_uuid: str, *, instance_uuid: str | None = None) -> ConnectionInfo:
         """ACL entry for the initiator; a fresh CHAP account in place of an older one of this attachment."""
         del instance_uuid
         target = self._ensure_target(volume)
@@ -80,9 +85,7 @@ class IscsiTgtDriver:
             secret=secret,
         )
 
-    def revoke(
-        self, volume: VolumeRef, connector: Connector, attachment_uuid: str, *, instance_uuid: str | None = None
-    ) -> None:
+    def revoke(self, volume: VolumeRef, connector: Connector, attachment_uuid: str, *, instance_uuid: str | None = None) -> None:
         """ACL entry and account go first, so that an ended session cannot come back."""
         del instance_uuid
         target = self._find(volume)

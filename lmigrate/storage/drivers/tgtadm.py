@@ -35,7 +35,7 @@ class Tgtadm:
         return {target.name: target for target in parse_targets(self._run("show", "target"))}
 
     def run(self, operation: str, mode: str, **options: str | int | None) -> None:
-        """One change: run("bind", "target", tid=1, initiator_name="iqn…"); None for an option without a value."""
+        """One change, as in ``run("bind", "target", tid=1, initiator_name="iqn…")``; None for an option without a value."""
         self._run(operation, mode, **options)
 
     def accounts(self) -> set[str]:
@@ -62,32 +62,54 @@ _PATH = re.compile(r"\s+Backing store path: (.+)")
 
 def parse_targets(listing: str) -> Iterator[Target]:
     """Targets from tgtadm's listing (tgt 1.0.85)."""
-    target: Target | None = None
-    section, session, initiator, lun = "", 0, "", 0
+    reading: _Reading | None = None
     for line in listing.splitlines():
         if found := _TARGET.match(line):
-            if target is not None:
-                yield target
-            target, section = Target(int(found[1]), found[2]), ""
-        elif target is None:
-            continue
-        elif found := _SECTION.match(line):
-            section = found[1]
-        elif found := _SESSION.match(line):
-            session = int(found[1])
-        elif found := _INITIATOR.match(line):
-            initiator = found[1]
-        elif found := _CONNECTION.match(line):
-            target.sessions.append((session, int(found[1]), initiator))
-        elif found := _LUN.match(line):
-            lun = int(found[1])
+            if reading is not None:
+                yield reading.target
+            reading = _Reading(Target(int(found[1]), found[2]))
+        elif reading is not None:
+            reading.take(line)
+    if reading is not None:
+        yield reading.target
+
+
+@dataclass
+class _Reading:
+    """A target of which the lines so far have been read."""
+
+    target: Target
+    section: str = ""
+    session: int = 0
+    initiator: str = ""
+    lun: int = 0
+
+    def take(self, line: str) -> None:
+        """One more line."""
+        if found := _SECTION.match(line):
+            self.section = found[1]
+        elif self.section == "ACL information" and line.strip():
+            self._take_admitted(line.strip())
+        elif self.section == "Account information" and line.strip():
+            self.target.accounts.append(line.strip().removesuffix(" (outgoing)"))
+        elif self.section == "LUN information":
+            self._take_lun(line)
+        else:
+            self._take_session(line)
+
+    def _take_admitted(self, name: str) -> None:
+        (self.target.initiators if name.startswith("iqn.") else self.target.addresses).add(name)
+
+    def _take_lun(self, line: str) -> None:
+        if found := _LUN.match(line):
+            self.lun = int(found[1])
         elif found := _SIZE.match(line):
-            target.lun_sizes[lun] = int(found[1])
-        elif found := _PATH.match(line):
-            target.lun_paths[lun] = found[1]
-        elif section == "ACL information" and line.strip():
-            (target.initiators if line.strip().startswith("iqn.") else target.addresses).add(line.strip())
-        elif section == "Account information" and line.strip():
-            target.accounts.append(line.strip().removesuffix(" (outgoing)"))
-    if target is not None:
-        yield target
+            self.target.lun_sizes[self.lun] = int(found[1])
+
+    def _take_session(self, line: str) -> None:
+        if found := _SESSION.match(line):
+            self.session = int(found[1])
+        elif found := _INITIATOR.match(line):
+            self.initiator = found[1]
+        elif found := _CONNECTION.match(line):
+            self.target.sessions.append((self.session, int(found[1]), self.initiator))

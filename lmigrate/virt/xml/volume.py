@@ -12,9 +12,9 @@ from lmigrate.virt.xml.document import write
 
 @dataclass(frozen=True)
 class VolumeSource:
-    """The host's own part of a network disk."""
+    """The host's own part of a network disk, or the path of a file."""
 
-    protocol: str  # iscsi | nbd | rbd
+    protocol: str  # iscsi | nbd | rbd | file
     name: str
     hosts: tuple[tuple[str, int], ...]
     initiator: str | None = None
@@ -32,12 +32,12 @@ def update_volume(disk: etree._Element, source: VolumeSource) -> None:
     """
     old = disk.find("./source")
     new = _source(source)
+    disk.set("type", "file" if source.protocol == "file" else "network")
     for child in [] if old is None else old:
         if child.tag not in {"host", "initiator", "auth"}:
             new.append(child)  # <encryption>, <slices>, <snapshot> … belong to the volume, not to the host
     for auth in disk.findall("./auth"):
         disk.remove(auth)
-    disk.set("type", "network")
     if old is None:
         disk.insert(0, new)
     else:
@@ -46,6 +46,8 @@ def update_volume(disk: etree._Element, source: VolumeSource) -> None:
 
 
 def _source(source: VolumeSource) -> etree._Element:
+    if source.protocol == "file":
+        return etree.Element("source", file=source.name)
     element = etree.Element("source", protocol=source.protocol, name=source.name)
     if source.is_tls:
         element.set("tls", "yes")
