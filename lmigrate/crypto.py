@@ -43,6 +43,18 @@ def decrypt(token: str, keys: Sequence[str]) -> str:
         raise WrongSecretKey from error
 
 
+def rotate(token: str, keys: Sequence[str]) -> str:
+    """The same secret under the first key.
+
+    Raises:
+        NoSecretKey, WrongSecretKey.
+    """
+    try:
+        return _fernet(keys).rotate(token.encode()).decode()
+    except InvalidToken as error:
+        raise WrongSecretKey from error
+
+
 def _fernet(keys: Sequence[str]) -> MultiFernet:
     if not keys:
         raise NoSecretKey
