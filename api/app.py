@@ -6,20 +6,21 @@ from flask import Flask
 
 from api import body, caller, errors, microversions, request_ids
 from api.health import health
-from api.nova import hypervisors, instance_actions, os_migrations, server_actions, server_migrations, servers, services
+from api.nova import hypervisors, instance_actions, os_migrations, server_actions, server_migrations, servers, services, volume_attachments
 from api.nova.blueprint import nova
 from api.nova.versions import versions
 from api.v1 import hosts as v1_hosts
 from api.v1 import migrations as v1_migrations
 from api.v1 import openapi as v1_openapi
 from api.v1 import servers as v1_servers
+from api.v1 import volumes as v1_volumes
 from api.v1.blueprint import v1
 from lmigrate.config import settings
 
 #: importing these fills the two blueprints
 ROUTES = (
-    *(hypervisors, instance_actions, os_migrations, server_actions, server_migrations, servers, services),
-    *(v1_hosts, v1_migrations, v1_openapi, v1_servers),
+    *(hypervisors, instance_actions, os_migrations, server_actions, server_migrations, servers, services, volume_attachments),
+    *(v1_hosts, v1_migrations, v1_openapi, v1_servers, v1_volumes),
 )
 
 

@@ -29,6 +29,8 @@ STATUS: tuple[tuple[type[lm.LmigrateError], int], ...] = (
     (MalformedBody, 400),
     (lm.InstanceNotFound, 404),
     (lm.MigrationNotFound, 404),
+    (lm.VolumeNotFound, 404),
+    (lm.VolumeExists, 409),
     (lm.InstanceInvalidState, 409),
     (lm.AbortTooLate, 409),
     (lm.MigrationAborted, 409),

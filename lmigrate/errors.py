@@ -170,6 +170,18 @@ class UnknownVolume(RequestError):
     """Instance {instance} has a network disk {device} ({source}) that is not a registered volume. Register it with `lmigrate volume register`, or detach it."""
 
 
+class VolumeNotFound(RequestError):
+    """Volume {volume} could not be found. `lmigrate volume list` shows those that are registered."""
+
+
+class VolumeExists(RequestError):
+    """{source} is registered already: volume {volume} ({name}) of backend {backend}."""
+
+
+class VolumeRefused(RequestError):
+    """Volume {name} was not registered: {reason}"""
+
+
 class BrokerUnavailable(LmigrateError):
     """The message broker does not answer: {reason}"""
 

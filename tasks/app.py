@@ -66,9 +66,16 @@ def make_app() -> Celery:
                 "schedule": settings().conductor.reconcile_interval_s,
                 "options": {"queue": "conductor", "expires": 60},
             },
+            **{f"sweep_storage.{backend}": _sweep(backend) for backend in settings().storage.backends},
         },
     )
     return made
+
+
+def _sweep(backend: str) -> dict[str, Any]:
+    """A backend's entry in the schedule."""
+    interval_s = settings().storage.sweep_interval_s
+    return {"task": "lmigrate.sweep_storage", "schedule": interval_s, "options": {"queue": queue(f"storage.{backend}").name, "expires": 60}}
 
 
 def queue(name: str) -> Queue:

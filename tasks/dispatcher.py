@@ -38,6 +38,10 @@ class CeleryDispatcher:
         links = [_signature("observe", (message.side.value, message.migration_id, round_number), message.address) for message in messages]
         _send([*links, _signature("decide", (migration_id, round_number), CONDUCTOR)])
 
+    def send_verify_volume(self, backend: str, volume_uuid: str) -> None:
+        """Ask the backend's storage daemon whether it has a volume."""
+        _send([_signature("verify_volume", (volume_uuid,), Address(backend, is_storage=True))])
+
 
 def _step_signature(message: StepMessage | UndoMessage, prefix: str = "") -> Signature:
     """The task is the step's; a row of the journal that is one of several of its step is named as well."""

@@ -45,7 +45,7 @@ def server(record: ServerRecord) -> Server:
         vm_state=instance.vm_state,
         power_state=power_state(instance),
         launched_at=whole_seconds(instance.launched_at),
-        volumes_attached=[VolumeAttached(id=disk.serial) for disk in record.disks if disk.destination_type == "volume" and disk.serial],
+        volumes_attached=[VolumeAttached(id=one) for one in map(volume_id, record.disks) if one],
         hostname=instance.name,
         root_device_name=_root_device(record.disks),
         host_status=host_status(record.host, reason),
@@ -68,6 +68,11 @@ def host_id(host: str | None) -> str:
 def links(path: str) -> list[Link]:
     """Where a resource is, with the version in the path and (bookmark) without."""
     return [Link(rel="self", href=url(f"v2.1/{path}")), Link(rel="bookmark", href=url(path))]
+
+
+def volume_id(disk: BlockDeviceMapping) -> str | None:
+    """The volume that a disk is: the registered one, else what its serial says."""
+    return disk.volume_uuid or (disk.serial if disk.destination_type == "volume" else None)
 
 
 def _root_device(disks: Sequence[BlockDeviceMapping]) -> str | None:

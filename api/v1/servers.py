@@ -8,7 +8,7 @@ from api.v1 import build_server
 from api.v1.blueprint import v1
 from api.v1.schemas.servers import ServerDetail, Servers, ServersQuery
 from lmigrate.db.session import reading
-from lmigrate.db.stores import servers_view
+from lmigrate.db.stores import servers_view, volumes_view
 from lmigrate.db.stores.servers_view import ServerFilter, ServerRecord
 from lmigrate.errors import InstanceNotFound
 
@@ -28,7 +28,8 @@ def show_server(uuid: str) -> ServerDetail:
     """Show one guest."""
     with reading() as session:
         record = servers_view.one(session, uuid)
-        return build_server.server_detail(record, servers_view.sightings(session, record.instance.uuid))
+        volumes = volumes_view.of_server(session, record.instance.uuid)
+        return build_server.server_detail(record, servers_view.sightings(session, record.instance.uuid), volumes)
 
 
 def _page(query: ServersQuery) -> list[ServerRecord]:

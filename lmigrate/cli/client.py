@@ -40,6 +40,10 @@ class Client:
         """PATCH, and the JSON object that comes back."""
         return self._json(self._send("PATCH", path, json=body))
 
+    def post(self, path: str, body: Json) -> Json:
+        """POST, and the JSON object that comes back."""
+        return self._json(self._send("POST", path, json=body))
+
     def pages(self, path: str, key: str, limit: int | None = None, **query: object) -> Iterator[Json]:
         """The rows of a list of ``/v1``, page after page, at most ``limit``."""
         marker, left = None, limit
@@ -81,6 +85,21 @@ class Client:
             raise Failure(f"There is no server named {reference!r}. `lmigrate server list` shows all.", ExitCode.NOT_FOUND)
         if len(found) > 1:
             raise Failure(f"{len(found)} servers are named {reference!r}: say which by its UUID ({', '.join(found)}).", ExitCode.CONFLICT)
+        return str(found[0])
+
+    def volume_uuid(self, reference: str) -> str:
+        """The uuid of the volume that is meant, by uuid or by a name that only one has.
+
+        Raises:
+            Failure: there is none of that name, or more than one.
+        """
+        if is_uuid(reference):
+            return reference.lower()
+        found = [row["uuid"] for row in self.pages("/v1/volumes", "volumes", name=reference)]
+        if not found:
+            raise Failure(f"There is no volume named {reference!r}. `lmigrate volume list` shows all.", ExitCode.NOT_FOUND)
+        if len(found) > 1:
+            raise Failure(f"{len(found)} volumes are named {reference!r}: say which by its UUID ({', '.join(found)}).", ExitCode.CONFLICT)
         return str(found[0])
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:

@@ -12,12 +12,14 @@ COMMANDS = {
     "server": ("lmigrate.cli.server_cmd:server", "Guests: list, show, migrate."),
     "migration": ("lmigrate.cli.migration_cmd:migration", "Migrations: list, show, watch, abort."),
     "host": ("lmigrate.cli.host_cmd:host", "Hosts: list, show, enable, disable; `run` is the host's daemon."),
+    "volume": ("lmigrate.cli.volume_cmd:volume", "Volumes: list, show, register, attachments."),
     "api": ("lmigrate.cli.daemon_cmd:api", "The HTTP API."),
     "conductor": ("lmigrate.cli.daemon_cmd:conductor", "The conductor: chooses destinations, rolls back, reconciles."),
     "beat": ("lmigrate.cli.daemon_cmd:beat", "The clock of the periodic tasks."),
     "flower": ("lmigrate.cli.daemon_cmd:flower", "Flower, the page that shows Celery's tasks."),
     "storage": ("lmigrate.cli.daemon_cmd:storage", "The storage daemon: grants hosts access to volumes."),
     "db": ("lmigrate.cli.db_cmd:db", "The database: upgrade, downgrade, check."),
+    "secrets": ("lmigrate.cli.secrets_cmd:secrets", "Keys of the secrets in the database: new-key, rotate."),
     "lab": ("lmigrate.lab.lab_cmd:lab", "Real libvirt hosts on this machine, to try and to test with. Needs root."),
 }
 

@@ -53,10 +53,8 @@ def show_server(url: str, server_ref: str, output: str) -> None:
         print_json(found)
         return
     print_facts(_facts(found))
-    disks = [
-        (disk["device"], disk["destination_type"], disk["format"], size(disk["capacity_bytes"]), disk["path"]) for disk in found["disks"]
-    ]
-    print_table("Disks", ["DEVICE", "KIND", "FORMAT", "SIZE", "PATH"], disks)
+    print_table("Disks", ["DEVICE", "KIND", "FORMAT", "SIZE", "LIES AT"], [_disk(disk) for disk in found["disks"]])
+    print_table("Access to its volumes", ["DEVICE", "VOLUME", "BACKEND", "HOST", "STATE", "USED"], _access(found["disks"]))
     sightings = [(seen["host"], seen["power_state"], seen["reason"], moment(seen["seen_at"])) for seen in found["sightings"]]
     print_table("Seen by libvirt", ["HOST", "STATE", "REASON", "AT"], sightings)
 
@@ -111,3 +109,19 @@ def _facts(found: Json) -> dict[str, object]:
         "Anomaly": found["anomaly"],
         "Launched": moment(found["launched_at"]),
     }
+
+
+def _disk(disk: Json) -> tuple[object, ...]:
+    volume = disk["volume"]
+    capacity = disk["capacity_bytes"] if volume is None else volume["size_bytes"]
+    where = disk["path"] or disk["source_name"] if volume is None else f"{volume['backend']}: {volume['source_name']}"
+    return disk["device"], disk["destination_type"], disk["format"], size(capacity), where
+
+
+def _access(disks: list[Json]) -> list[tuple[object, ...]]:
+    return [
+        (disk["device"], disk["volume"]["name"], disk["volume"]["backend"], access["host"], access["state"], access["is_used"])
+        for disk in disks
+        if disk["volume"] is not None
+        for access in disk["volume"]["attachments"]
+    ]

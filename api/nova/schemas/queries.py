@@ -125,6 +125,13 @@ class ActionsQuery266(Changes):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class VolumeAttachmentsQuery(Lenient):
+    """Part of the list."""
+
+    limit: NonNegative | None = None
+    offset: NonNegative = 0
+
+
 SERVERS: dict[str, type[BaseModel]] = {"2.1": ServersQuery}
 MIGRATIONS: dict[str, type[BaseModel]] = {
     "2.1": MigrationsQuery,
@@ -136,3 +143,4 @@ HYPERVISORS: dict[str, type[BaseModel]] = {"2.1": Lenient, "2.33": Paged, "2.53"
 HYPERVISOR: dict[str, type[BaseModel]] = {"2.1": Lenient, "2.53": HypervisorQuery253}
 SERVICES: dict[str, type[BaseModel]] = {"2.1": ServicesQuery, "2.75": ServicesQuery275}
 ACTIONS: dict[str, type[BaseModel]] = {"2.1": Lenient, "2.58": ActionsQuery258, "2.66": ActionsQuery266}
+VOLUME_ATTACHMENTS: dict[str, type[BaseModel]] = {"2.1": VolumeAttachmentsQuery}

@@ -10,6 +10,26 @@ from api.contract import Shape
 from api.v1.schemas.common import Moment, Page, PageQuery
 
 
+class DiskAccess(Shape):
+    """One host's access to the volume, for this guest."""
+
+    uuid: str
+    host: str
+    state: str = Field(description="granting, granted or revoking.")
+    is_used: bool = Field(description="The guest uses the disk through this one.")
+
+
+class DiskVolume(Shape):
+    """The registered volume that a disk is."""
+
+    uuid: str
+    name: str
+    backend: str
+    source_name: str
+    size_bytes: int
+    attachments: list[DiskAccess]
+
+
 class Disk(Shape):
     """One disk."""
 
@@ -19,6 +39,9 @@ class Disk(Shape):
     source_type: str
     destination_type: str = Field(description="local or volume.")
     path: str | None
+    protocol: str | None = Field(description="Of a network disk: iscsi, nbd, rbd.")
+    source_name: str | None = Field(description="Of a network disk: what the domain calls it.")
+    volume: DiskVolume | None = Field(description="null: local, or not registered.")
     format: str | None
     serial: str | None
     is_read_only: bool

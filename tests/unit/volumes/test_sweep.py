@@ -1,0 +1,148 @@
+"""What the storage daemon does about access that does not agree with the records."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from lmigrate.clock import utcnow
+from lmigrate.config import Settings
+from lmigrate.db.models import VolumeAttachment
+from lmigrate.db.session import reading
+from lmigrate.ids import new_uuid
+from lmigrate.states import AttachmentState, Phase, PowerState
+from lmigrate.storage import audit
+from lmigrate.storage.audit import Records, Sweeper, is_leak
+from lmigrate.storage.drivers.audit import Access
+from tests.factories.records import host_row, instance_row, migration_row, sighting_row
+from tests.unit.volumes.conftest import BACKEND, BookStorage, Save, attachment_row, connector, entries_of, initiator, volume_row
+
+VOLUME, ATTACHMENT = new_uuid(), new_uuid()
+RECORDS = Records(
+    attachments=frozenset({ATTACHMENT}),
+    named=frozenset({(VOLUME, initiator("node5"))}),
+    found=frozenset({"found"}),
+    initiators=frozenset({initiator("node5"), initiator("node6")}),
+)
+
+
+@pytest.mark.parametrize(
+    ("entry", "leaks"),
+    [
+        (Access(VOLUME, attachment_uuid=ATTACHMENT), False),
+        (Access(VOLUME, attachment_uuid=new_uuid()), True),
+        (Access(None, attachment_uuid=new_uuid()), True),
+        (Access(VOLUME, initiator=initiator("node5")), False),
+        (Access(VOLUME, initiator=initiator("node6")), True),
+        (Access(VOLUME, initiator="iqn.1993-08.org.debian:01:somebody"), False),
+        (Access("found", attachment_uuid=new_uuid()), False),  # the guest there may use it: its credentials are not known
+        (Access("other", initiator=initiator("node5")), True),
+    ],
+)
+def test_what_is_a_leak(entry: Access, leaks: bool) -> None:
+    assert is_leak(entry, RECORDS) is leaks
+
+
+@pytest.fixture
+def sweeper(configured: Settings) -> Sweeper:
+    return Sweeper(configured, BACKEND)
+
+
+def rows() -> dict[str, AttachmentState]:
+    with reading() as session:
+        return {row.uuid: row.state for row in session.query(VolumeAttachment)}
+
+
+def test_nothing_is_done_when_all_agree(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:
+    host, guest, volume = host_row("node5", connector=connector("node5")), instance_row("node5"), volume_row()
+    attachment = attachment_row(volume, "node5", guest.uuid)
+    save(host, guest, volume, attachment)
+    storage.entries = entries_of(volume.uuid, initiator("node5"), attachment.uuid)
+    assert sweeper.sweep() == []
+
+
+def test_a_leak_is_removed_and_nothing_else(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:
+    guest, volume = instance_row("node5"), volume_row()
+    attachment = attachment_row(volume, "node5", guest.uuid)
+    save(*(host_row(name, connector=connector(name)) for name in ("node5", "node6")), guest, volume, attachment)
+    kept = entries_of(volume.uuid, initiator("node5"), attachment.uuid) | {Access(volume.uuid, initiator="iqn.1993-08.org.debian:01:other")}
+    storage.entries = kept | entries_of(volume.uuid, initiator("node6"), new_uuid())
+    assert len(sweeper.sweep()) == 2
+    assert storage.entries == kept
+
+
+def test_a_leak_is_given_time(storage: BookStorage, configured: Settings, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = configured.model_copy(update={"storage": configured.storage.model_copy(update={"leak_grace_s": 60.0})})
+    sweeper, volume, now = Sweeper(patient, BACKEND), volume_row(), utcnow()
+    save(volume)
+    storage.entries = {Access(volume.uuid, attachment_uuid=new_uuid())}
+    for seconds, left in ((0, 1), (59, 1), (61, 0)):
+        monkeypatch.setattr(audit, "utcnow", lambda after=seconds: now + timedelta(seconds=after))
+        sweeper.sweep()
+        assert len(storage.entries) == left
+
+
+def test_a_domain_keeps_the_access_of_its_host(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:
+    """Access that an operator gave by hand, to a guest that is not recorded on this host."""
+    volume, guest = volume_row(), instance_row("node5")
+    disks: dict[str, Any] = {"disks": [{"source_name": volume.source_name, "path": None}]}
+    seen = sighting_row("node6", guest, description=disks, power_state=PowerState.SHUTOFF)
+    save(*(host_row(name, connector=connector(name)) for name in ("node5", "node6")), guest, volume, seen)
+    storage.entries = {Access(volume.uuid, initiator=initiator("node6"))}
+    assert sweeper.sweep() == []
+    assert len(storage.entries) == 1
+
+
+def test_what_the_storage_forgot_is_restored(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:
+    volume, guest = volume_row(), instance_row("node5")
+    ours = attachment_row(volume, "node5", guest.uuid)
+    found = attachment_row(volume_two := volume_row("v1"), "node5", guest.uuid, connection_info=None)
+    save(host_row("node5", connector=connector("node5")), guest, volume, volume_two, ours, found)
+    assert len(sweeper.sweep()) == 1
+    assert storage.entries == entries_of(volume.uuid, initiator("node5"), ours.uuid)  # of the other, no credentials are known
+    assert sweeper.sweep() == []
+
+
+@pytest.mark.parametrize(
+    ("host", "state", "is_ended", "finished"),
+    [
+        ("node6", AttachmentState.GRANTING, True, True),
+        ("node6", AttachmentState.REVOKING, True, True),
+        ("node6", AttachmentState.GRANTED, True, True),
+        ("node6", AttachmentState.GRANTING, False, False),  # its migration sees to it
+        ("node5", AttachmentState.REVOKING, True, False),  # where the guest is, nothing is taken away
+    ],
+)
+def test_half_done_attachments_are_finished(
+    storage: BookStorage, sweeper: Sweeper, save: Save, *, host: str, state: AttachmentState, is_ended: bool, finished: bool
+) -> None:
+    volume, guest = volume_row(), instance_row("node5")
+    migration = migration_row(guest, phase=Phase.ENDED if is_ended else Phase.FORWARD)
+    row = attachment_row(volume, host, guest.uuid, state=state, updated_at=utcnow() - timedelta(minutes=1))
+    save(*(host_row(name, connector=connector(name)) for name in ("node5", "node6")), guest, volume, migration)
+    row.migration_id = migration.id
+    save(row)
+    storage.entries = entries_of(volume.uuid, initiator(host), row.uuid)
+    sweeper.sweep()
+    assert (rows() == {}) is finished
+    assert (storage.entries == set()) is finished
+
+
+def test_a_live_domain_keeps_its_half_done_attachment(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:
+    volume, guest = volume_row(), instance_row("node5")
+    row = attachment_row(volume, "node6", guest.uuid, state=AttachmentState.GRANTING, updated_at=utcnow() - timedelta(minutes=1))
+    save(guest, volume, row, sighting_row("node6", guest))
+    sweeper.sweep()
+    assert list(rows()) == [row.uuid]
+
+
+def test_a_storage_that_is_away_is_asked_again(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:
+    volume, guest = volume_row(), instance_row("node5")
+    row = attachment_row(volume, "node5", guest.uuid)
+    save(host_row("node5", connector=connector("node5")), guest, volume, row)
+    storage.is_away = True
+    assert sweeper.sweep() == []
+    storage.is_away = False
+    assert len(sweeper.sweep()) == 1
