@@ -12,6 +12,7 @@ from lmigrate.lab.guests.spec import GuestSpec
 
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 CONSOLE = "console.log"
+CONFIG_DRIVE = "disk.config"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,16 @@ def _devices(spec: GuestSpec, directory: Path) -> etree._Element:
                 E.driver({"name": "qemu", "type": disk.format}),
                 E.source({"file": str(directory / disk_name(place))}),
                 E.target({"dev": f"vd{chr(ord('a') + place)}", "bus": "virtio"}),
+            )
+        )
+    if spec.config_drive_kib:
+        devices.append(
+            E.disk(
+                {"type": "file", "device": "cdrom"},
+                E.driver({"name": "qemu", "type": "raw"}),
+                E.source({"file": str(directory / CONFIG_DRIVE)}),
+                E.target({"dev": "sda", "bus": "sata"}),
+                E.readonly(),
             )
         )
     devices.append(E.controller({"type": "usb", "index": "0", "model": "none"}))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from lmigrate.lab.guests.domain_xml import disk_name
+from lmigrate.lab.guests.domain_xml import CONFIG_DRIVE, disk_name
 from lmigrate.lab.guests.spec import DiskSpec, GuestSpec
 from lmigrate.lab.host import Host
 
@@ -50,6 +50,10 @@ def make_disks(host: Host, spec: GuestSpec, hosts: Iterable[Host], boot_sectors:
         if place == 0 and spec.boots_from_disk:
             data = boot_sectors + data[len(boot_sectors) :]
         _make_disk(host, host.instances_path / spec.uuid / disk_name(place), disk, hosts, data)
+    if spec.config_drive_kib:
+        drive = host.instances_dir / spec.uuid / CONFIG_DRIVE
+        drive.write_bytes(os.urandom(spec.config_drive_kib << 10))
+        drive.chmod(0o640)
 
 
 def disk_checksum(host: Host, path: Path) -> str:

@@ -74,6 +74,7 @@ class GuestSpec:
         firmware: of a tick guest: ``rom`` (the guest is the firmware) or ``bios`` (SeaBIOS boots it from vda) or
             ``volume`` (SeaBIOS boots it from the disk in ``devices_xml`` that has ``<boot order='1'/>``; see `LabVolume.make_bootable`).
         vnc_listen: address on which a VNC display listens; None has no display.
+        config_drive_kib: size in KiB of a config drive (random data on a CD-ROM, sda) in the instance's directory; 0: none.
         devices_xml: further elements for ``<devices>``.
         paused: suspended after its first tick.
         transient: made by `virsh create`, without a definition that outlives it.
@@ -95,6 +96,7 @@ class GuestSpec:
     cpu: str | None = None
     firmware: Literal["rom", "bios", "volume"] = "rom"
     vnc_listen: str | None = None
+    config_drive_kib: int = 0
     devices_xml: str = ""
     paused: bool = False
     transient: bool = False

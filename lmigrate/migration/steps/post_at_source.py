@@ -62,8 +62,18 @@ class PostAtSource(Step):
 
 
 def _own_files(context: StepContext) -> list[str]:
-    moved = [disk.path for disk in context.data.moved_files]
-    return moved if context.data.is_shared_instance_path else moved + context.data.removable_files
+    data = context.data
+    moved = [disk.path for disk in data.moved_files]
+    return moved if data.is_shared_instance_path else [*moved, *_flattened(context), *data.removable_files]
+
+
+def _flattened(context: StepContext) -> list[str]:
+    """Images below the copied ones (after a snapshot) in the guest's own directory: their content is in the copy."""
+    if context.facts["pre_live_migration"]["copy_mode"] != "full":
+        return []
+    directory = Path(context.data.source_instances_path) / context.instance.uuid
+    chain = [image["path"] for disk in context.data.copied_disks for image in disk.backing]
+    return [path for path in chain if Path(path).is_relative_to(directory)]
 
 
 def _unlink(path: Path) -> bool:
