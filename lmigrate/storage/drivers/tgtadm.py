@@ -105,6 +105,8 @@ class _Reading:
             self.lun = int(found[1])
         elif found := _SIZE.match(line):
             self.target.lun_sizes[self.lun] = int(found[1])
+        elif found := _PATH.match(line):
+            self.target.lun_paths[self.lun] = found[1]
 
     def _take_session(self, line: str) -> None:
         if found := _SESSION.match(line):
