@@ -1,0 +1,234 @@
+"""Whatever fails or dies: access to the volumes is as before, or the destination's alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lmigrate.clock import monotonic_s, sleep_s
+from lmigrate.lab.topology import Lab
+from tests.lab.moves import assert_moved, other
+from tests.lab.volumes.carrier import Carrier, access, assert_access_unchanged, libvirt_secrets, targets, tgtadm
+from tests.lab.volumes.conftest import LOCAL, StartCarrier
+from tests.lab.wire import Json, Wire, eventually, story
+from tests.lab.world import World, assert_unchanged
+
+pytestmark = pytest.mark.lab
+
+RAISES = [
+    "grant.before",
+    "grant.after",
+    "step.grant_volumes.before_do",
+    "step.grant_volumes.after_do",
+    "step.pre_live_migration.before_do",
+    "step.pre_live_migration.after_do",
+    "step.migrate.before_do",
+]
+UNDOS = ["undo.grant_volumes.before", "revoke.before", "revoke.after", "undo.pre_live_migration.after"]
+STORAGE_KILLS = ["grant.before", "grant.after", "step.grant_volumes.after_do", "step.grant_volumes.after_commit"]
+UNDO_KILLS = ["undo.grant_volumes.before", "revoke.before", "revoke.after", "undo.grant_volumes.after"]
+HOST_KILLS = ["step.pre_live_migration.before_do", "step.pre_live_migration.after_do"]
+FORWARD_KILLS = ["step.revoke_volumes.before_do", "revoke.before", "revoke.after", "step.revoke_volumes.after_do"]
+LAST_STRAW = "step.migrate.before_do"
+
+
+@pytest.fixture
+def storage_is_kept_running(lab: Lab) -> Iterator[None]:
+    """What systemd does: start the storage daemon again when it has died."""
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(0.1):
+            if not lab.ctl.is_running("storage"):
+                lab.start_daemon("storage")
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+def inject(lab: Lab, point: str, action: str) -> None:
+    (lab.faults_dir / point).write_text(action)
+
+
+def assert_fails_and_leaves_no_trace(lab: Lab, wire: Wire, carrier: Carrier, said: str, meddle: Callable[[], None] | None = None) -> Json:
+    """A move that fails; everything is as before. ``meddle`` runs while the destination is about to prepare."""
+    home = wire.server(carrier.uuid)["host"]
+    world, before = World.of(lab), access(lab)
+    if meddle is not None:
+        inject(lab, "step.pre_live_migration.before_do", "sleep 1.5 once")
+    migration = wire.begin(carrier.uuid, other(home))
+    if meddle is not None:
+        eventually("access was granted", lambda: carrier.let_in() == [["node5", "node6"]] * 3)
+        meddle()
+    ended = wire.end(migration)
+    assert ended["status"] == "failed", story(ended)
+    assert said in ended["error"], story(ended)
+    assert_access_unchanged(lab, before)
+    assert_unchanged(lab, world)
+    return ended
+
+
+def assert_moves(lab: Lab, wire: Wire, carrier: Carrier) -> Json:
+    """The next move meets no leftovers."""
+    destination, began = other(wire.server(carrier.uuid)["host"]), monotonic_s()
+    ended = wire.move(carrier.uuid, destination)
+    assert_moved(lab, wire, carrier.guest, ended, since=began)
+    carrier.assert_only(destination)
+    return ended
+
+
+@pytest.mark.parametrize("point", RAISES)
+def test_a_failure_leaves_no_trace(lab: Lab, wire: Wire, carrier: Carrier, point: str) -> None:
+    inject(lab, point, "raise once")
+    assert_fails_and_leaves_no_trace(lab, wire, carrier, f"Injected by a fail point: {point}")
+
+
+def test_a_second_try_right_after_a_failure_moves(lab: Lab, wire: Wire, carrier: Carrier) -> None:
+    inject(lab, "step.migrate.before_do", "raise once")
+    assert_fails_and_leaves_no_trace(lab, wire, carrier, "Injected")
+    assert_moves(lab, wire, carrier)
+
+
+@pytest.mark.parametrize("point", UNDOS)
+def test_an_undo_that_fails_is_done_again(lab: Lab, wire: Wire, carrier: Carrier, point: str) -> None:
+    inject(lab, LAST_STRAW, "raise once")
+    inject(lab, point, "raise once")
+    assert_fails_and_leaves_no_trace(lab, wire, carrier, LAST_STRAW)
+
+
+@pytest.mark.parametrize("point", [*STORAGE_KILLS, *UNDO_KILLS, *HOST_KILLS])
+def test_a_worker_that_dies_before_the_switchover_leaves_no_trace(
+    lab: Lab, wire: Wire, carrier: Carrier, storage_is_kept_running: None, point: str
+) -> None:
+    inject(lab, point, "kill once")
+    inject(lab, LAST_STRAW, "raise once")
+    assert_fails_and_leaves_no_trace(lab, wire, carrier, LAST_STRAW)
+    assert not (lab.faults_dir / point).exists()
+
+
+@pytest.mark.parametrize("point", FORWARD_KILLS)
+def test_a_storage_daemon_that_dies_after_the_switchover_goes_on(
+    lab: Lab, wire: Wire, carrier: Carrier, storage_is_kept_running: None, point: str
+) -> None:
+    inject(lab, point, "kill once")
+    assert_moves(lab, wire, carrier)
+    assert not (lab.faults_dir / point).exists()
+
+
+def test_the_second_of_three_volumes_does_not_let_the_destination_in(lab: Lab, wire: Wire, carrier: Carrier) -> None:
+    destination = other(wire.server(carrier.uuid)["host"])
+
+    def meddle() -> None:
+        target = carrier.targets()[1]
+        initiator = next(name for name in target.initiators if name.endswith(destination))
+        tgtadm(lab, "unbind", "target", "--tid", str(target.tid), "--initiator-name", initiator)
+
+    ended = assert_fails_and_leaves_no_trace(lab, wire, carrier, "(vdc) cannot be reached from here", meddle)
+    assert lab.state.secret_key not in str(ended)
+
+
+def test_a_wrong_chap_secret_is_refused(lab: Lab, wire: Wire, carrier: Carrier) -> None:
+    def meddle() -> None:
+        target = carrier.targets()[2]
+        account = target.accounts[-1]  # the destination's: the newest
+        tgtadm(lab, "unbind", "account", "--tid", str(target.tid), "--user", account)
+        tgtadm(lab, "delete", "account", "--user", account)
+        tgtadm(lab, "new", "account", "--user", account, "--password", "not-what-was-said")
+        tgtadm(lab, "bind", "account", "--tid", str(target.tid), "--user", account)
+
+    assert_fails_and_leaves_no_trace(lab, wire, carrier, "(vdd) cannot be reached from here", meddle)
+
+
+def test_libvirt_itself_fails_to_move(lab: Lab, wire: Wire, carrier: Carrier) -> None:
+    home = wire.server(carrier.uuid)["host"]
+    world, before = World.of(lab), access(lab)
+    inject(lab, "step.migrate.before_do", "sleep 1.5 once")
+    migration = wire.begin(carrier.uuid, other(home))
+    node = lab.host(other(home))
+    secrets = eventually("libvirt has the secrets", lambda: len(found := libvirt_secrets(node)) >= 3 and found)
+    eventually("the move is about to begin", lambda: wire.get(f"/v1/migrations/{migration}")["status"] == "running")
+    for uuid in secrets:
+        node.virsh("secret-undefine", uuid)  # the destination's QEMU cannot log in now
+    ended = wire.end(migration)
+    assert ended["status"] == "failed", story(ended)
+    assert_access_unchanged(lab, before)
+    assert_unchanged(lab, world)
+    assert_moves(lab, wire, carrier)
+
+
+def test_a_volume_that_is_removed_under_way_fails_the_move(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
+    carrier = carry(2)
+    world = World.of(lab)
+    inject(lab, "step.pre_live_migration.before_do", "sleep 1.5 once")
+    migration = wire.begin(carrier.uuid, "node6")
+    eventually("access was granted", lambda: carrier.let_in() == [["node5", "node6"]] * 2)
+    gone = carrier.targets()[1]
+    tgtadm(lab, "delete", "target", "--tid", str(gone.tid), "--force")
+    carrier.volumes[1].path.unlink()
+    ended = wire.end(migration)
+    assert ended["status"] == "failed", story(ended)
+    assert "(vdc) cannot be reached from here" in ended["error"]
+    assert carrier.let_in() == [["node5"]]
+    assert libvirt_secrets(lab.host("node6")).keys().isdisjoint(libvirt_secrets(lab.host("node5")))
+    assert_unchanged(lab, world)
+
+
+def restart_tgtd(lab: Lab, dead_s: float = 1.0) -> None:
+    """tgtd dies and comes back, knowing nothing; so does the storage daemon, which tells it all again."""
+    lab.kill("tgtd")
+    sleep_s(dead_s)
+    lab.start_daemon("tgtd")
+    lab.kill("storage")
+    lab.start_daemon("storage")
+
+
+def has_its_targets_again(lab: Lab, before: dict[str, Any]) -> None:
+    def names(found: dict[str, Any]) -> dict[str, Any]:
+        return {name: (target.initiators, sorted(target.accounts)) for name, target in found.items()}
+
+    eventually("tgtd lets in whom it let in before", lambda: names(targets(lab)) == names(before["targets"]), 40)
+
+
+def test_tgtd_dies_while_the_destination_prepares(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
+    carrier, began = carry(2, kind="linux", memory_mib=160), monotonic_s()
+    world, before = World.of(lab), access(lab)
+    inject(lab, "step.pre_live_migration.before_do", "sleep 1.5 once")
+    migration = wire.begin(carrier.uuid, "node6")
+    eventually("access was granted", lambda: carrier.let_in() == [["node5", "node6"]] * 2)
+    restart_tgtd(lab, dead_s=3)
+    ended = wire.end(migration)
+    assert ended["status"] == "failed", story(ended)
+    has_its_targets_again(lab, before)
+    assert_unchanged(lab, world)
+    carrier.guest.wait_ticks(10, timeout_s=60)  # it writes, and has read back what it wrote
+    assert carrier.guest.report(began).bad == 0
+    ended = wire.move(carrier.uuid, "node6")
+    assert ended["status"] == "completed", story(ended)
+    carrier.assert_only("node6")
+
+
+def test_tgtd_dies_during_the_copy(lab: Lab, wire: Wire, carry: StartCarrier, slow_node5: None) -> None:
+    carrier, began = carry(2, kind="linux", memory_mib=160, disks=(LOCAL,)), monotonic_s()
+    migration = wire.begin(carrier.uuid, "node6")
+    wire.until(migration, lambda found: found["progress"]["memory_processed_bytes"] > 0)
+    restart_tgtd(lab)
+    ended = wire.end(migration, 90)
+    home = {"completed": "node6", "failed": "node5"}[ended["status"]]
+    assert carrier.guest.states() == {home: "running"}
+    carrier.guest.wait_ticks(10, timeout_s=60)
+    assert carrier.guest.report(began).bad == 0
+    eventually("only its host is let in", lambda: carrier.let_in() == [[home]] * 2, 40)
+    carrier.assert_only(home)
+
+
+@pytest.fixture
+def slow_node5(lab: Lab) -> Iterator[None]:
+    lab.slow("node5", "64mbit")
+    yield
+    lab.slow("node5", None)

@@ -1,0 +1,178 @@
+"""Guests with volumes move: data, access and secrets."""
+
+from __future__ import annotations
+
+import threading
+from hashlib import sha256
+from pathlib import Path
+from struct import pack
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from lmigrate.clock import monotonic_s
+from lmigrate.lab.guests.domain_xml import CONFIG_DRIVE
+from lmigrate.lab.guests.spec import DiskSpec
+from lmigrate.lab.topology import Lab
+from tests.lab.moves import assert_moved, other
+from tests.lab.volumes.carrier import Carrier
+from tests.lab.volumes.conftest import LOCAL, StartCarrier
+from tests.lab.wire import Wire, eventually, story
+from tests.lab.world import World, assert_unchanged
+
+pytestmark = pytest.mark.lab
+
+_PAGE, _WORDS, _STEP, _MASK = 4096, 512, 0x9E3779B97F4A7C15, (1 << 64) - 1
+
+
+def test_a_guest_boots_from_a_volume_and_moves_there_and_back(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
+    carrier, began = carry(3, firmware="volume", disks=(LOCAL,)), monotonic_s()
+    guest = carrier.guest
+    local = guest.disk_checksums("node5")
+    contents = [sha256(volume.path.read_bytes()).hexdigest() for volume in carrier.volumes]
+    for destination in ("node6", "node5"):  # the second follows at once
+        ended = wire.move(guest.uuid, destination)
+        assert_moved(lab, wire, guest, ended, since=began)
+        assert guest.disk_checksums(destination) == local
+        carrier.assert_only(destination)
+    assert [sha256(volume.path.read_bytes()).hexdigest() for volume in carrier.volumes] == contents
+
+
+def test_what_a_guest_writes_before_during_and_after_is_on_the_backing_store(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
+    carrier, began = carry(3, kind="linux", memory_mib=160, disks=(DiskSpec("raw", 4),)), monotonic_s()
+    guest = carrier.guest
+    first = guest.wait_ticks(2)[-1].line.count
+    ended = wire.move(guest.uuid, "node6")
+    assert_moved(lab, wire, guest, ended, since=began)
+    guest.wait_ticks(5)
+    ended = wire.move(guest.uuid, "node5")
+    assert_moved(lab, wire, guest, ended, since=began)
+    last = guest.wait_ticks(5)[-1].line.count
+    stores = [lab.host("node5").instances_dir / guest.uuid / "disk0", *(volume.path for volume in carrier.volumes)]
+    for number, store in enumerate(stores):
+        assert _written(store, number, first, last) == {}
+    carrier.assert_only("node5")
+
+
+def _written(store: Path, number: int, first: int, last: int) -> dict[int, str]:
+    """Counts whose block on the backing store is not what the guest wrote; see workload.c."""
+    half = store.stat().st_size // _PAGE // 2
+    wrong = {}
+    with store.open("rb") as file:
+        for count in range(max(first, last - half + 1), last + 1):
+            place = count % half
+            file.seek((half + place) * _PAGE)
+            if sha256(file.read(_PAGE)).digest() != sha256(_block(place + (number << 32), count)).digest():
+                wrong[count] = f"block {place} of disk {number}"
+    return wrong
+
+
+def _block(place: int, count: int) -> bytes:
+    seed = (place * 0xFF51AFD7ED558CCD & _MASK) ^ (count * 0x2545F491 & _MASK)
+    return pack(f"<{_WORDS}Q", *((seed + _STEP * i) & _MASK for i in range(_WORDS)))
+
+
+def test_both_have_access_during_the_move_and_only_the_destination_at_the_end(lab: Lab, wire: Wire, carrier: Carrier) -> None:
+    home = wire.server(carrier.uuid)["host"]
+    (lab.faults_dir / "step.migrate.before_do").write_text("sleep 1 once")
+    migration = wire.begin(carrier.uuid, other(home))
+    eventually("both may reach them", lambda: carrier.let_in() == [["node5", "node6"]] * 3)
+    assert home in carrier.logged_in()
+    ended = wire.end(migration)
+    assert ended["status"] == "completed", story(ended)
+    carrier.assert_only(other(home))
+
+
+def test_a_config_drive_arrives_with_its_content(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
+    carrier, began = carry(1, config_drive_kib=2500), monotonic_s()
+    guest = carrier.guest
+    content = _config_drive(lab, carrier, "node5").read_bytes()
+    for destination in ("node6", "node5"):
+        ended = wire.move(guest.uuid, destination)
+        assert_moved(lab, wire, guest, ended, since=began)
+        arrived = _config_drive(lab, carrier, destination)
+        assert arrived.read_bytes() == content
+        assert arrived.stat().st_mode & 0o777 == 0o640
+
+
+def _config_drive(lab: Lab, carrier: Carrier, host: str) -> Path:
+    return lab.host(host).instances_dir / carrier.uuid / CONFIG_DRIVE
+
+
+def test_a_disk_at_work_is_refused_with_the_reason(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
+    carrier, began = carry(1, disks=(LOCAL,)), monotonic_s()
+    guest, node = carrier.guest, lab.host("node5")
+    directory = node.instances_path / guest.uuid
+    node.virsh("blockcopy", guest.uuid, "vda", "--dest", str(directory / "copy"), "--transient-job")
+    before = World.of(lab)
+    ended = wire.move(guest.uuid, "node6")
+    assert ended["status"] == "failed", story(ended)
+    assert "disk vda has a block job (copy, " in ended["error"]
+    assert_unchanged(lab, before)
+    node.virsh("blockjob", guest.uuid, "vda", "--abort")
+    (node.instances_dir / guest.uuid / "copy").unlink()
+    snapshot = ["--disk-only", "--diskspec", "vdb,snapshot=no", "--diskspec", f"vda,file={directory / 'overlay'}"]
+    node.virsh("snapshot-create-as", guest.uuid, "s1", *snapshot)
+    ended = wire.move(guest.uuid, "node6")
+    assert "libvirt keeps 1 snapshots of it" in ended["error"], story(ended)
+    node.virsh("snapshot-delete", guest.uuid, "s1", "--metadata")
+    for destination in ("node6", "node5"):  # the overlay is flattened, and nothing of the chain stays behind
+        ended = wire.move(guest.uuid, destination)
+        assert_moved(lab, wire, guest, ended, since=began)
+
+
+def test_the_secret_is_nowhere_in_clear(lab: Lab, wire: Wire, carrier: Carrier) -> None:
+    home = wire.server(carrier.uuid)["host"]
+    client = redis.Redis(unix_socket_path=str(lab.paths.redis_socket), password=lab.state.redis_password, socket_timeout=None)
+    said: list[str] = []
+    with client.monitor() as monitor:
+        threading.Thread(target=_hear, args=(monitor, said), daemon=True).start()
+        known = carrier.chap_secrets()
+        (lab.faults_dir / "step.migrate.before_do").write_text("sleep 1 once")
+        migration = wire.begin(carrier.uuid, other(home))
+        known |= eventually("the destination's secrets", lambda: len(found := carrier.chap_secrets()) == 6 and found)
+        ended = wire.end(migration)
+        client.ping()
+    assert ended["status"] == "completed", story(ended)
+    assert len(known) == 6
+    assert len(said) > 10
+    places = {"Redis, while it went": "\n".join(said), **_stored(lab, client), **_told(lab, wire, carrier, migration)}
+    assert {place for place, text in places.items() if any(secret in text for secret in known)} == set()
+
+
+def _hear(monitor: Any, said: list[str]) -> None:
+    try:
+        said.extend(str(command) for command in monitor.listen())
+    except (redis.ConnectionError, ValueError, AttributeError, OSError):  # the test is over
+        return
+
+
+def _stored(lab: Lab, client: redis.Redis) -> dict[str, str]:
+    files = [*lab.paths.logs.glob("*"), *lab.paths.sqlite.parent.glob("*"), *lab.paths.redis.glob("*.rdb")]
+    files += [path for path in (lab.paths.top / "nodes").glob("node*/libvirt/**/*") if path.suffix in {".log", ".xml", ".status"}]
+    texts = {str(path): path.read_bytes().decode("latin-1") for path in files if path.is_file()}
+    assert any(path.endswith("storage.log") for path in texts)
+    keys = {f"Redis {key!r}": (client.dump(key) or b"").decode("latin-1") for key in client.scan_iter()}
+    return texts | keys
+
+
+def _told(lab: Lab, wire: Wire, carrier: Carrier, migration: int) -> dict[str, str]:
+    own = ["/v1/servers", f"/v1/servers/{carrier.uuid}", f"/v1/migrations/{migration}", "/v1/hosts", "/v2.1/os-migrations"]
+    texts = {path: wire.http.get(path, headers={"OpenStack-API-Version": "compute 2.96"}).text for path in own}
+    flower = httpx.get(f"{lab.flower_url}/api/tasks", auth=("lab", lab.state.flower_password), timeout=30)
+    assert "grant_volumes" in flower.text
+    return {**texts, "Flower": flower.text}
+
+
+def test_ten_guests_with_volumes_move_at_once(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
+    carriers = [carry(1, rate_hz=5.0) for _ in range(10)]
+    began = monotonic_s()
+    migrations = [wire.begin(carrier.uuid, "node6") for carrier in carriers]
+    for carrier, migration in zip(carriers, migrations, strict=True):
+        ended = wire.end(migration, deadline_s=120)
+        assert ended["status"] == "completed", story(ended)
+        carrier.assert_only("node6")
+        carrier.guest.wait_ticks(2)
+        assert carrier.guest.report(began).is_unbroken
