@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmigrate.errors import MigrationPreCheckError, OutcomeUnknown
-from lmigrate.migration.connections import connections_of
+from lmigrate.migration.connections import Connection, connections_of
 from lmigrate.migration.media import fetch_medium
 from lmigrate.migration.migrate_data import LocalDisk, Medium, NeededFile
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
@@ -43,7 +43,7 @@ class PreLiveMigration(Step):
             _make_disk(context, disk, copy_mode)
         for medium in data.media:
             fetch_medium(context, medium, path_here(context, medium))
-        for connection in connections_of(context):
+        for connection in _connections(context):
             connection.verify(context.settings.host.pki_dir)
             if connection.secret is not None:
                 context.hypervisor.define_secret(connection.secret)
@@ -65,6 +65,15 @@ class PreLiveMigration(Step):
             ownership.remove_file(path_here(context, disk), context.uuid)
         if not context.data.is_shared_instance_path:
             ownership.remove_directory(_directory(context), context.uuid)
+
+
+def _connections(context: StepContext) -> list[Connection]:
+    """One for each volume, or none at all: a disk left out would go on with the source's way to its volume."""
+    found = connections_of(context)
+    missing = {disk.device_name for disk in context.data.volumes} - {connection.device_name for connection in found}
+    if missing:
+        raise MigrationPreCheckError(reason=f"{context.settings.host.name} was not let in to the volumes of {', '.join(sorted(missing))}")
+    return found
 
 
 def remove_incoming_domain(context: StepContext) -> None:
