@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from lmigrate.config import Settings
+from lmigrate.config import Backend, Settings
 
 PAGE = Path(__file__).with_suffix(".md")
 HEADER = """\
@@ -33,6 +33,13 @@ name = "node5"
 say the same. An option that lmigrate does not know is an error in the file.
 """
 
+BACKENDS = """
+## [storage.backends.*name*]
+
+One section for each backend; `driver` says which of these it is. In the environment `LMIGRATE_STORAGE__BACKENDS` is a JSON
+object of all of them. [backends/](backends) has a working configuration of each.
+"""
+
 
 def main() -> int:
     """Write the page, or compare it."""
@@ -48,7 +55,8 @@ def main() -> int:
 
 def render() -> str:
     """The whole page."""
-    return HEADER + "".join(_section(name, field) for name, field in Settings.model_fields.items())
+    sections = "".join(_section(name, field) for name, field in Settings.model_fields.items())
+    return HEADER + sections + BACKENDS + "".join(_backend(kind) for kind in get_args(get_args(Backend)[0]))
 
 
 def _section(name: str, field: FieldInfo) -> str:
@@ -59,12 +67,27 @@ def _section(name: str, field: FieldInfo) -> str:
     return "".join(lines)
 
 
+def _backend(kind: Any) -> str:
+    driver = get_args(kind.model_fields["driver"].annotation)[0]
+    lines = [f'\n### driver = "{driver}"\n\n{(kind.__doc__ or "").strip()}\n\n| option | default | meaning |\n| --- | --- | --- |\n']
+    options = {name: info for name, info in kind.model_fields.items() if name != "driver"}
+    lines += [f"| `{name}` | {_default(info)} | {_meaning(info)} |\n" for name, info in options.items()]
+    return "".join(lines)
+
+
 def _row(section: str, option: str, info: FieldInfo) -> str:
-    meaning = " ".join([info.description or "", *_bounds(info)]).strip()
-    return f"| `LMIGRATE_{section.upper()}__{option.upper()}` | {_default(info)} | {meaning.replace('|', chr(92) + '|')} |\n"
+    return f"| `LMIGRATE_{section.upper()}__{option.upper()}` | {_default(info)} | {_meaning(info)} |\n"
+
+
+def _meaning(info: FieldInfo) -> str:
+    return " ".join([info.description or "", *_bounds(info)]).strip().replace("|", chr(92) + "|")
 
 
 def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    if info.default_factory in {dict, list}:
+        return "none"
     if info.default_factory is not None:
         return "this machine's host name"
     value: Any = info.default.get_secret_value() if isinstance(info.default, SecretStr) else info.default

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import click
@@ -47,8 +48,16 @@ def storage() -> None:
 
 @storage.command("run")
 def run_storage() -> None:
-    """Run the storage daemon of the backend LMIGRATE_STORAGE__SERVES, beside that storage."""
-    become(storage_argv(configured()))
+    """Run the storage daemon of the backend LMIGRATE_STORAGE__SERVES, beside that storage.
+
+    Without any backend in the settings it does nothing until it is ended, so that one Procfile does for all.
+    """
+    options = configured()
+    if not options.storage.backends and options.storage.serves is None:
+        click.echo("There is no storage backend in the settings (storage.backends): nothing to serve.")
+        signal.pause()
+        return
+    become(storage_argv(options))
 
 
 @click.group()
