@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api.contract import Shape
-from api.v1.schemas.common import Moment, Page, PageQuery
+from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
 
-Name = Annotated[str, Field(min_length=1, max_length=255)]
-Backend = Annotated[str, Field(min_length=1, max_length=63, description="Its name in the settings (storage.backends).")]
+Name = Annotated[str, Field(pattern=NAME, max_length=255)]
+Backend = Annotated[str, Field(pattern=NAME, max_length=63, description="Its name in the settings (storage.backends).")]
 
 
 class Attachment(Shape):
@@ -74,5 +74,5 @@ class NewVolume(Shape):
 
     name: Name
     backend: Backend
-    source_name: Annotated[str, Field(min_length=1, max_length=255, description="What domains call it: <source name='…'>.")] | None = None
+    source_name: Annotated[str, Field(pattern=NAME, max_length=255, description="What domains call it: <source name='…'>.")] | None = None
     location: dict[str, Any] | None = Field(None, description="Where the backend's driver finds it.")
