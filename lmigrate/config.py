@@ -149,7 +149,7 @@ class IscsiTgtBackend(_Section):
     portal: str = Field(description="Address (and :port) at which the hosts reach tgtd.")
     directory: Path = Field(description="Directory of the volumes' backing files, on the machine of tgtd.")
     iqn_prefix: str = Field("iqn.2026-11.org.lmigrate", description="Beginning of the targets' names.")
-    control_port: int = Field(0, ge=0, description="tgtd's --control-port, when several run on one machine.")
+    control_port: int = Field(0, ge=0, le=32767, description="tgtd's --control-port, when several run on one machine.")
     chap: bool = Field(True, description="Each attachment gets a CHAP account of its own.")
 
 
