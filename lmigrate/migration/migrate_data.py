@@ -79,6 +79,7 @@ class MigrateData(BaseModel):
     volumes: list[VolumeDisk] = []
     media: list[Medium] = []
     needed_files: list[NeededFile]
+    needed_secrets: list[str] = []  # libvirt's, of encrypted disks, by UUID
     is_persistent: bool
     removable_files: list[str]  # logs and the like in the guest's directory that go when it is gone
 

@@ -31,6 +31,7 @@ class Survey:
     volumes: list[VolumeDisk]
     media: list[Medium]  # read-only, in the guest's own directory, not seen by the destination
     needed_files: list[NeededFile]
+    needed_secrets: list[str]
     removable_files: list[str]
     is_volume_backed: bool
     is_shared_instance_path: bool
@@ -53,6 +54,7 @@ def survey(context: StepContext, domain: DomainInfo) -> Survey:
         volumes=known,
         media=[_medium(disk) for disk in own],
         needed_files=[*_auxiliary_files(root), *(_needed_disk(disk) for disk in read_only if disk not in own)],
+        needed_secrets=domain_xml.encryption_secrets(root),
         removable_files=_removable_files(root, instances_path / domain.uuid),
         is_volume_backed=_is_volume_backed(domain),
         is_shared_instance_path=probe.is_seen(instances_path, context.uuid),

@@ -86,6 +86,7 @@ class CheckSource(Step):
             volumes=found.volumes,
             media=found.media,
             needed_files=found.needed_files,
+            needed_secrets=found.needed_secrets,
             is_persistent=domain.is_persistent,
             removable_files=found.removable_files,
         )

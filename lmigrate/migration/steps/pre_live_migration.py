@@ -36,6 +36,7 @@ class PreLiveMigration(Step):
         data = context.data
         for file in data.needed_files:
             _verify_needed(file, context.settings.host.name)
+        _verify_secrets(context)
         copy_mode = "inc" if data.copied_disks and all(map(_has_same_backing, data.copied_disks)) else "full"
         if not data.is_shared_instance_path:
             ownership.claim_directory(_directory(context), context.uuid, context.settings.host.name)
@@ -137,6 +138,17 @@ def _is_here(there: FileIdentity) -> bool:
         return disk_image.is_same_file(disk_image.identify(there.path), there)
     except FileNotFoundError:
         return False
+
+
+def _verify_secrets(context: StepContext) -> None:
+    """An operator's secrets are not ours to carry; without them QEMU would refuse only at the end."""
+    if not context.data.needed_secrets:
+        return
+    missing = set(context.data.needed_secrets) - set(context.hypervisor.secrets())
+    if missing:
+        raise MigrationPreCheckError(
+            reason=f"libvirt on {context.settings.host.name} has no secret {', '.join(sorted(missing))} of an encrypted disk: define it"
+        )
 
 
 def _verify_needed(file: NeededFile, host: str) -> None:

@@ -114,6 +114,11 @@ def auxiliary_files(root: etree._Element) -> dict[str, str]:
     return {name: path for name, path in found.items() if path}
 
 
+def encryption_secrets(root: etree._Element) -> list[str]:
+    """UUIDs of libvirt's secrets that open the guest's encrypted disks."""
+    return sorted({str(uuid) for uuid in root.xpath("./devices/disk//encryption/secret/@uuid")})
+
+
 def nvram_path(root: etree._Element) -> str | None:
     """The guest's UEFI variables: a writable file beside its disks."""
     return root.findtext("./os/nvram") or None

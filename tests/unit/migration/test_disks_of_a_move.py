@@ -46,6 +46,8 @@ DISKS = {
     "read-only block": "<disk type='block' device='cdrom'><source dev='/dev/sr0'/><target dev='sdd'/><readonly/></disk>",
     "lun": "<disk type='network' device='lun'><source protocol='iscsi' name='iqn.x:v1/1'/><target dev='vdb'/></disk>",
     "reservations": "<disk type='network'><source protocol='iscsi' name='iqn.x:v1/1'><reservations/></source><target dev='vdb'/></disk>",
+    "encrypted": "<disk type='network'><source protocol='iscsi' name='iqn.x:v2/1'><encryption format='luks'>"
+    "<secret type='passphrase' uuid='22222222-2222-4222-8222-222222222222'/></encryption></source><target dev='vdc'/></disk>",
     "directory": "<disk type='dir'><source dir='/srv'/><target dev='vdi'/></disk>",
 }
 FILES = {"disk0": 4, "raw": 2, "disk.config": 1, "ro": 1, "shared": 1}
@@ -267,3 +269,8 @@ def test_a_medium_is_described_by_its_content(source: Source) -> None:
     (medium,) = source.check("config").media
     assert (medium.size_bytes, medium.sha256) == (MIB, sha256(bytes(MIB)).hexdigest())
     assert new_uuid() not in medium.path
+
+
+def test_the_secrets_of_encrypted_disks_are_asked_for(source: Source) -> None:
+    assert source.check("root", "encrypted").needed_secrets == ["22222222-2222-4222-8222-222222222222"]
+    assert source.check("root", "data").needed_secrets == []
