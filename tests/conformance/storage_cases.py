@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
+from unittest import mock
 
-from lmigrate import ids
-from lmigrate.config import CinderBackend, IscsiTgtBackend, LocalBackend, NbdBackend, SharedDirectoryBackend
+from lmigrate import ids, shell
+from lmigrate.config import CinderBackend, IscsiTgtBackend, LocalBackend, NbdBackend, RbdBackend, SharedDirectoryBackend
 from lmigrate.lab.certificates import CertificateAuthority, install
 from lmigrate.storage import login
 from lmigrate.storage.drivers.base import ConnectionInfo, Connector, Driver, VolumeRef
@@ -24,6 +25,8 @@ from lmigrate.storage.drivers.cinder import CinderDriver
 from lmigrate.storage.drivers.directory import LocalDriver, SharedDirectoryDriver
 from lmigrate.storage.drivers.iscsi_tgt import IscsiTgtDriver
 from lmigrate.storage.drivers.nbd import NbdDriver
+from lmigrate.storage.drivers.rbd import RbdDriver
+from tests.fakes.ceph import FakeCeph
 from tests.fakes.cinder import FakeCinder, serving
 
 BACKEND = "store1"
@@ -238,6 +241,25 @@ class Session:
         self._process.communicate()
 
 
+class RbdCase(Case):
+    """The commands `rbd` and `ceph` of a cluster in memory: no real one has been asked."""
+
+    has_secrets = True
+    is_real = False
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        super().__init__()
+        self.ceph = FakeCeph("vms")
+        stack.enter_context(mock.patch.object(shell, "run", self.ceph.run))
+        self.driver = RbdDriver(BACKEND, RbdBackend(driver="rbd", pool="vms", monitors=["10.0.0.11"]))
+
+    def go_away(self) -> None:
+        self.ceph.is_away = True
+
+    def absent(self) -> VolumeRef:
+        return VolumeRef(ids.new_uuid(), {"pool": "vms", "image": "absent"})
+
+
 @contextlib.contextmanager
 def making(kind: str, directory: Path) -> Iterator[Case]:
     """A backend of that kind, gone at the end."""
@@ -251,8 +273,8 @@ def making(kind: str, directory: Path) -> Iterator[Case]:
             nbd = NbdCase(directory)
             stack.callback(nbd.stop)
             yield nbd
-        elif kind == "cinder":
-            yield CinderCase(stack)
+        elif kind in {"cinder", "rbd"}:
+            yield CinderCase(stack) if kind == "cinder" else RbdCase(stack)
         else:
             yield DirectoryCase(directory, kind)
 
@@ -289,5 +311,5 @@ def until(is_so: object, deadline_s: float = 20.0) -> None:
 
 def is_installed(kind: str) -> bool:
     """Whether the programs are there."""
-    needed = {"iscsi-tgt": ["tgtd", "tgtadm", "qemu-img", "qemu-io"], "nbd": ["qemu-nbd", "qemu-img", "qemu-io"], "cinder": []}
+    needed = {"iscsi-tgt": ["tgtd", "tgtadm", "qemu-img", "qemu-io"], "nbd": ["qemu-nbd", "qemu-img", "qemu-io"], "cinder": [], "rbd": []}
     return all(shutil.which(program) for program in needed.get(kind, ["qemu-img"]))

@@ -1,4 +1,7 @@
-"""What every storage driver keeps, asked of the real thing where it can run here (Cinder: of a fake that speaks HTTP)."""
+"""What every storage driver keeps, asked of the real thing where it can run here.
+
+Cinder is a fake that speaks HTTP, RBD has fake commands.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ from tests.conformance.storage_cases import BACKEND, Case, Session, connector, i
 
 SIZE = 8 << 20
 #: what can be asked of which: hosts are told apart · passwords · what it exports can be opened from here
-EVERY = {"iscsi-tgt", "nbd", "shared-directory", "local", "cinder"}
-TELLS_HOSTS_APART = {"iscsi-tgt", "nbd", "cinder"}
-HAS_PASSWORDS = {"iscsi-tgt", "cinder"}
-CAN_BE_OPENED = EVERY - {"cinder"}
+EVERY = {"iscsi-tgt", "nbd", "shared-directory", "local", "rbd", "cinder"}
+TELLS_HOSTS_APART = {"iscsi-tgt", "nbd", "rbd", "cinder"}
+HAS_PASSWORDS = {"iscsi-tgt", "rbd", "cinder"}
+CAN_BE_OPENED = EVERY - {"rbd", "cinder"}
 NEEDS_LAB = {"iscsi-tgt", "nbd"}
 
 

@@ -1,0 +1,64 @@
+"""Backends in the settings: a section for each driver, and clear words about a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from lmigrate.config import StorageSettings
+from lmigrate.errors import StorageError
+from lmigrate.storage.drivers.registry import DRIVERS, driver_of
+
+SECTIONS: dict[str, dict[str, Any]] = {
+    "iscsi-tgt": {"portal": "10.0.0.2", "directory": "/srv/volumes"},
+    "shared-directory": {"directory": "/srv/volumes"},
+    "local": {"directory": "/var/lib/lmigrate/volumes"},
+    "nbd": {"address": "10.0.0.2", "directory": "/srv/volumes"},
+    "rbd": {"pool": "vms", "monitors": ["10.0.0.11:6789"]},
+    "cinder": {"auth": {"auth_url": "https://keystone.example/v3", "username": "lmigrate", "password": "S3CR3T"}},
+}
+
+
+def test_every_driver_has_a_section_here() -> None:
+    assert set(SECTIONS) == set(DRIVERS)
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_the_driver_is_made_from_its_section(name: str) -> None:
+    settings = StorageSettings.model_validate({"backends": {"store1": {"driver": name, **SECTIONS[name]}}})
+    driver: object = driver_of("store1", settings)
+    assert driver.__class__ is DRIVERS[name]
+
+
+def test_an_unknown_driver_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(ValidationError, match=r"'sheepdog'.*'iscsi-tgt', 'shared-directory', 'local', 'nbd', 'rbd', 'cinder'"):
+        StorageSettings.model_validate({"backends": {"store1": {"driver": "sheepdog"}}})
+
+
+def test_an_option_of_another_driver_is_an_error() -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        StorageSettings.model_validate({"backends": {"store1": {"driver": "local", "directory": "/x", "pool": "vms"}}})
+
+
+def test_an_unknown_backend_is_told() -> None:
+    with pytest.raises(StorageError, match="Storage backend store2: there is no such backend in the settings"):
+        driver_of("store2", StorageSettings())
+
+
+def test_passwords_of_backends_are_not_shown() -> None:
+    settings = StorageSettings.model_validate({"backends": {"store1": {"driver": "cinder", **SECTIONS["cinder"]}}})
+    assert "S3CR3T" not in f"{settings!r}{settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize("driver", ["local", "shared-directory"])
+def test_only_files_below_the_directory_are_volumes(driver: str, tmp_path: Path) -> None:
+    (tmp_path / "volumes").mkdir()
+    (tmp_path / "secret").write_text("x")
+    settings = StorageSettings.model_validate({"backends": {"store1": {"driver": driver, "directory": str(tmp_path / "volumes")}}})
+    found: Any = driver_of("store1", settings)
+    for path in ("/etc/passwd", f"{tmp_path}/volumes/../secret", f"{tmp_path}/secret"):
+        with pytest.raises(StorageError, match="does not lie below"):
+            found.locate(path)

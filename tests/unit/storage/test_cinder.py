@@ -1,0 +1,152 @@
+"""The Cinder driver against a service that speaks HTTP (tests/fakes/cinder.py): the order of its calls, and its refusals."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lmigrate import ids
+from lmigrate.config import CinderBackend
+from lmigrate.errors import StorageError
+from lmigrate.storage.drivers.base import Connector, VolumeRef
+from lmigrate.storage.drivers.cinder import CinderDriver
+from tests.fakes.cinder import FakeCinder, serving
+
+NODE5, NODE6 = Connector("node5", "iqn.x:node5", "10.0.0.5"), Connector("node6", "iqn.x:node6", "10.0.0.6")
+INSTANCE = "1257a2ce-0000-4000-8000-000000000001"
+
+
+@pytest.fixture
+def cinder() -> Iterator[FakeCinder]:
+    with serving(FakeCinder()) as fake:
+        yield fake
+
+
+def driver_for(cinder: FakeCinder, **options: Any) -> CinderDriver:
+    auth = {"endpoint": cinder.endpoint}
+    data = {"driver": "cinder", "auth_type": "none", "auth": auth, "endpoint": cinder.endpoint, "timeout_s": 5, **options}
+    return CinderDriver("openstack", CinderBackend.model_validate(data))
+
+
+@pytest.fixture
+def driver(cinder: FakeCinder) -> CinderDriver:
+    return driver_for(cinder)
+
+
+@pytest.fixture
+def volume(driver: CinderDriver, cinder: FakeCinder) -> VolumeRef:
+    made = driver.create(ids.new_uuid(), 1 << 20)
+    cinder.requests.clear()
+    return made
+
+
+def grant(driver: CinderDriver, volume: VolumeRef, host: Connector, instance: str | None = INSTANCE) -> Any:
+    return driver.grant(volume, host, ids.new_uuid(), instance_uuid=instance)
+
+
+def revoke(driver: CinderDriver, volume: VolumeRef, host: Connector) -> None:
+    driver.revoke(volume, host, ids.new_uuid(), instance_uuid=INSTANCE)
+
+
+def test_grant_creates_updates_and_completes(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder) -> None:
+    info = grant(driver, volume, NODE5)
+    changes = [request for request in cinder.requests if not request.startswith("GET")]
+    assert changes == ["POST attachments", "PUT attachments", "POST action"]
+    [row] = cinder.attachments.values()
+    assert (row["status"], row["instance"]) == ("attached", INSTANCE)
+    assert {name: row["connector"][name] for name in ("host", "initiator", "ip", "multipath")} == {
+        "host": "node5",
+        "initiator": "iqn.x:node5",
+        "ip": "10.0.0.5",
+        "multipath": False,
+    }
+    assert info.hosts == (("192.0.2.7", 3260),)
+    assert (info.source_name, info.initiator) == (driver.source_name(volume), "iqn.x:node5")
+
+
+def test_both_hosts_have_attachments_while_the_guest_moves(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder) -> None:
+    source = grant(driver, volume, NODE5)
+    destination = grant(driver, volume, NODE6)
+    assert source.secret != destination.secret
+    revoke(driver, volume, NODE5)
+    [row] = cinder.attachments.values()
+    assert row["connector"]["host"] == "node6"
+
+
+@pytest.mark.parametrize("failing", ["PUT attachments", "POST action"])
+def test_what_an_interrupted_grant_left_is_removed(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder, failing: str) -> None:
+    grant(driver, volume, NODE5)
+    cinder.fails = {failing}
+    with pytest.raises(StorageError, match="openstack: Cinder: Unable to do that"):
+        grant(driver, volume, NODE6)
+    assert len(cinder.attachments) == 2
+    cinder.fails = set()
+    grant(driver, volume, NODE6)
+    assert sorted(row["connector"]["host"] for row in cinder.attachments.values()) == ["node5", "node6"]
+    cinder.fails = {failing}
+    revoke(driver, volume, NODE6)
+    with pytest.raises(StorageError):
+        grant(driver, volume, NODE6)
+    revoke(driver, volume, NODE6)
+    assert [row["connector"]["host"] for row in cinder.attachments.values()] == ["node5"]
+
+
+def test_another_instances_volume_is_refused(driver: CinderDriver, volume: VolumeRef) -> None:
+    grant(driver, volume, NODE5)
+    with pytest.raises(StorageError, match="Invalid volume"):
+        grant(driver, volume, NODE6, instance=ids.new_uuid())
+
+
+def test_without_the_role_to_see_hosts_nothing_is_guessed(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder) -> None:
+    grant(driver, volume, NODE5)
+    cinder.shows_hosts = False
+    with pytest.raises(StorageError, match="role admin or service"):
+        revoke(driver, volume, NODE5)
+    assert len(cinder.attachments) == 1
+
+
+def test_the_instance_is_needed(driver: CinderDriver, volume: VolumeRef) -> None:
+    with pytest.raises(StorageError, match="which instance"):
+        grant(driver, volume, NODE5, instance=None)
+
+
+def test_other_transports_are_refused_by_name(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder) -> None:
+    cinder.driver_volume_type = "fibre_channel"
+    with pytest.raises(StorageError, match="by fibre_channel; lmigrate takes only iscsi"):
+        grant(driver, volume, NODE5)
+
+
+def test_a_volume_that_is_exported_under_another_name_is_refused(cinder: FakeCinder) -> None:
+    driver = driver_for(cinder, source_name="iqn.1992-08.com.netapp:sn.{id}/0")
+    volume = driver.create(ids.new_uuid(), 1 << 20)
+    with pytest.raises(StorageError, match="but it is registered as iqn"):
+        grant(driver, volume, NODE5)
+
+
+def test_a_volume_is_found_by_the_uuid_in_its_name(driver: CinderDriver, volume: VolumeRef) -> None:
+    name = driver.source_name(volume)
+    assert driver.locate(name) == {"volume_id": volume.location["volume_id"], "source_name": name}
+    with pytest.raises(StorageError, match="has no volume"):
+        driver.locate(f"iqn.x:volume-{ids.new_uuid()}/1")
+
+
+def test_a_password_is_in_no_error_and_no_log(
+    driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    info = grant(driver, volume, NODE5)
+    with pytest.raises(StorageError) as failure:
+        grant(driver, volume, NODE6, instance=ids.new_uuid())
+    assert info.secret
+    assert info.secret not in f"{failure.value}{failure.value.__cause__!r}{caplog.text}"
+
+
+def test_a_missing_extra_is_told(cinder: FakeCinder, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = driver_for(cinder)
+    monkeypatch.setitem(sys.modules, "cinderclient", None)
+    with pytest.raises(StorageError, match=r"pip install 'lmigrate\[cinder\]'"):
+        driver.create(ids.new_uuid(), 1 << 20)
