@@ -43,8 +43,8 @@ class LabState:
         except OSError as error:
             raise LabError(f"--accel kvm: KVM does not work here: {error}") from error
         api_port = free_port(options.lab_id)
-        passwords = [secrets.token_urlsafe(18) for _ in range(3)]
-        return cls(options, chosen.name, chosen.reason, api_port, free_port(options.lab_id, above=api_port), *passwords, crypto.new_key())
+        drawn = [*(secrets.token_urlsafe(18) for _ in range(3)), crypto.new_key()]
+        return cls(options, chosen.name, chosen.reason, api_port, free_port(options.lab_id, above=api_port), *drawn)
 
     @classmethod
     def load(cls, paths: LabPaths) -> Self:

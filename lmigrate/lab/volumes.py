@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,11 @@ class LabVolume:
 
     def attach(self, host: str, instance_uuid: str, device_name: str, boot_index: int | None = None) -> str:
         """Let ``host`` in, give its libvirtd the secret, and return the <disk> for the guest's XML."""
-        answer = _tool(self.lab, "attach", self.uuid, host, instance_uuid)
+        (disk,) = attach_volumes([self], host, instance_uuid, [device_name], boot_index)
+        return disk
+
+    def disk_xml(self, host: str, device_name: str, answer: dict[str, Any], boot_index: int | None) -> str:
+        """Give the host's libvirtd the secret of an attachment that was granted, and return its <disk>."""
         attachment_uuid = answer.pop("attachment")
         connection = Connection(device_name, attachment_uuid, ConnectionInfo.from_json(answer))
         self._define_secret(host, connection)
@@ -56,7 +61,8 @@ class LabVolume:
 
     def granted(self) -> list[str]:
         """Initiators in the target's ACL, as tgtd itself says."""
-        initiators: list[str] = _tool(self.lab, "granted", self.uuid)["initiators"]
+        (answer,) = _tool(self.lab, ["granted", self.uuid])
+        initiators: list[str] = answer["initiators"]
         return initiators
 
     def _define_secret(self, host: str, connection: Connection) -> None:
@@ -70,13 +76,30 @@ class LabVolume:
 
 def make_volume(lab: Lab, name: str, size_mib: int) -> LabVolume:
     """A new, empty volume on the lab's tgtd."""
-    answer = _tool(lab, "create", BACKEND, name, str(size_mib))
-    return LabVolume(lab, answer["uuid"], Path(answer["path"]))
+    (volume,) = make_volumes(lab, [name], size_mib)
+    return volume
 
 
-def _tool(lab: Lab, *arguments: str) -> dict[str, Any]:
-    done = lab.ctl.run([sys.executable, "-m", "lmigrate.lab.volume_tool", *arguments])
+def make_volumes(lab: Lab, names: Sequence[str], size_mib: int) -> list[LabVolume]:
+    """New, empty volumes on the lab's tgtd."""
+    answers = _tool(lab, *(["create", BACKEND, name, str(size_mib)] for name in names))
+    return [LabVolume(lab, answer["uuid"], Path(answer["path"])) for answer in answers]
+
+
+def attach_volumes(
+    volumes: Sequence[LabVolume], host: str, instance_uuid: str, device_names: Sequence[str], boot_index: int | None = None
+) -> list[str]:
+    """`LabVolume.attach` for several at once; the guest boots from the first one, if from any."""
+    answers = _tool(volumes[0].lab, *(["attach", volume.uuid, host, instance_uuid] for volume in volumes))
+    disks = []
+    for place, (volume, device_name, answer) in enumerate(zip(volumes, device_names, answers, strict=True)):
+        disks.append(volume.disk_xml(host, device_name, answer, boot_index if place == 0 else None))
+    return disks
+
+
+def _tool(lab: Lab, *commands: list[str]) -> list[dict[str, Any]]:
+    done = lab.ctl.run([sys.executable, "-m", "lmigrate.lab.volume_tool"], stdin=json.dumps(commands))
     if done.returncode != 0:
         raise RuntimeError(f"volume tool: {done.stderr.strip()[-2000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    return answers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from lmigrate.lab.guests.spec import GuestSpec
 from lmigrate.lab.guests.start import start_guest
 from lmigrate.lab.host import Host
 from lmigrate.lab.topology import Lab
-from lmigrate.lab.volumes import LabVolume, make_volume
+from lmigrate.lab.volumes import LabVolume, attach_volumes, make_volumes
 from lmigrate.storage.drivers.tgtadm import Target, parse_targets
 from tests.lab.conftest import StartGuest
 from tests.lab.wire import Wire, eventually
@@ -86,11 +87,11 @@ class Carrier:
 def start_carrier(lab: Lab, wire: Wire, start: StartGuest | None, count: int, **options: Any) -> Carrier:
     """A guest on node5 with ``count`` volumes from vdb on."""
     uuid, number = new_uuid(), next(_numbers)
-    volumes = [make_volume(lab, f"c{number}-{place}", VOLUME_MIB) for place in range(count)]
+    volumes = make_volumes(lab, [f"c{number}-{place}" for place in range(count)], VOLUME_MIB)
     spec = GuestSpec(**{"name": f"carrier{number}", "memory_mib": 32, "rate_hz": 20.0, **options}, uuid=uuid)
     if spec.firmware == "volume":
         volumes[0].make_bootable(spec.parameters)
-    disks = [volume.attach("node5", uuid, f"vd{'bcdefgh'[place]}", 1 if place == 0 else None) for place, volume in enumerate(volumes)]
+    disks = attach_volumes(volumes, "node5", uuid, [f"vd{'bcdefgh'[place]}" for place in range(count)], boot_index=1)
     options["devices_xml"] = "".join(disks) + options.get("devices_xml", "")
     if start is not None:
         guest = start("node5", uuid=uuid, **options)
@@ -101,6 +102,18 @@ def start_carrier(lab: Lab, wire: Wire, start: StartGuest | None, count: int, **
     made = Carrier(lab, guest, volumes)
     made.assert_only("node5")
     return made
+
+
+def start_carriers(lab: Lab, wire: Wire, start: StartGuest, count: int, **options: Any) -> list[Carrier]:
+    """Guests on node5 with one volume each."""
+    volumes = make_volumes(lab, [f"many{next(_numbers)}" for _ in range(count)], VOLUME_MIB)
+
+    def begin(volume: LabVolume) -> Carrier:
+        uuid = new_uuid()
+        return Carrier(lab, start("node5", uuid=uuid, devices_xml=volume.attach("node5", uuid, "vdb"), **options), [volume])
+
+    with ThreadPoolExecutor(3) as pool:
+        return list(pool.map(begin, volumes))
 
 
 def targets(lab: Lab) -> dict[str, Target]:
