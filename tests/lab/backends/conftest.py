@@ -1,0 +1,45 @@
+"""A lab with more backends than its tgtd: NBD over TLS and a directory that both hosts see, each with a storage daemon."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from lmigrate.lab import network
+from lmigrate.lab.certificates import CertificateAuthority, install
+from lmigrate.lab.options import LabOptions
+from lmigrate.lab.paths import lab_root
+from lmigrate.lab.services import lmigrate_command
+from lmigrate.lab.topology import Lab, remove
+from tests.lab.labs import SETTINGS
+
+
+@pytest.fixture(scope="module")
+def backends_lab(database_kind: str) -> Iterator[Lab]:
+    lab_id = f"vol-{secrets.token_hex(3)}"
+    top, address = lab_root() / lab_id, network.ctl_address(lab_id)
+    backends = {
+        "san1": {"driver": "iscsi-tgt", "portal": f"{address}:3260", "directory": str(top / "volumes")},
+        "nbd1": {"driver": "nbd", "address": address, "directory": str(top / "nbd"), "pki_dir": str(top / "nbd-pki/qemu")},
+        "nfs1": {"driver": "shared-directory", "directory": str(top / "nfs"), "format": "qcow2"},
+        "disk1": {"driver": "local", "directory": "/var/lib/lmigrate/instances", "format": "raw"},
+    }
+    env = SETTINGS | {"LMIGRATE_STORAGE__BACKENDS": json.dumps(backends)}
+    try:
+        lab = Lab.up(LabOptions(lab_id=lab_id, instances="private", database=database_kind, env=env))
+        for directory in ("nbd", "nfs"):
+            (top / directory).mkdir()
+        install(top / "nbd-pki", CertificateAuthority.load_or_make(lab.paths.certificates, lab_id), "ctl", address)
+        for name in ("nbd1", "nfs1", "disk1"):
+            lab.ctl.start_daemon(f"storage-{name}", ["env", f"LMIGRATE_STORAGE__SERVES={name}", *lmigrate_command("storage", "run")])
+        yield lab
+    finally:
+        remove(lab_id)
+
+
+@pytest.fixture
+def lab(backends_lab: Lab) -> Lab:
+    return backends_lab

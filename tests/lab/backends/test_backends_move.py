@@ -1,0 +1,57 @@
+"""Guests whose disks lie on other backends than tgtd, moved there and back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from lmigrate import ids
+from lmigrate.lab.topology import Lab
+from lmigrate.migration.connections import Connection
+from lmigrate.storage.drivers.base import ConnectionInfo
+from lmigrate.virt.xml.volume import update_volume
+from tests.lab.conftest import StartGuest
+from tests.lab.moves import assert_moved
+from tests.lab.wire import Wire, eventually, story
+
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("backends")]
+FORMATS = {"nbd1": "raw", "nfs1": "qcow2"}
+
+
+def tool(lab: Lab, *command: str) -> dict[str, Any]:
+    done = lab.ctl.run([sys.executable, "-m", "lmigrate.lab.volume_tool"], stdin=json.dumps([command]), check=True)
+    (answer,) = json.loads(done.stdout)
+    found: dict[str, Any] = answer
+    return found
+
+
+def disk(info: ConnectionInfo, backend: str) -> str:
+    element = etree.fromstring(
+        f"<disk device='disk'><driver name='qemu' type='{FORMATS[backend]}' cache='none'/><target dev='vdx' bus='virtio'/></disk>"
+    )
+    update_volume(element, Connection("vdx", "", info).source)
+    return etree.tostring(element, encoding="unicode")
+
+
+def volumes_of(wire: Wire, uuid: str) -> list[str]:
+    return [found["volume"]["uuid"] for found in wire.server(uuid)["disks"] if found["volume"]]
+
+
+@pytest.mark.parametrize("backend", FORMATS)
+def test_there_and_back(lab: Lab, wire: Wire, start: StartGuest, backend: str) -> None:
+    uuid = ids.new_uuid()
+    volume = tool(lab, "create", backend, f"{backend}-{uuid[:8]}", "4")["uuid"]
+    answer = tool(lab, "attach", volume, "node5", uuid)
+    answer.pop("attachment")
+    guest = start("node5", uuid=uuid, devices_xml=disk(ConnectionInfo.from_json(answer), backend))
+    eventually("the disk is known as a volume", lambda: volumes_of(wire, uuid) == [volume])
+    for destination in ("node6", "node5"):
+        ended = wire.move(uuid, destination)
+        assert f"grant_volumes.{backend}" in [step["name"] for step in ended["steps"]], story(ended)
+        assert_moved(lab, wire, guest, ended, since=0.0)
+        if backend == "nbd1":
+            assert tool(lab, "granted", volume)["initiators"] == [f"iqn.2026-11.org.lmigrate.host:{destination}"]
