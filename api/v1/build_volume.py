@@ -34,7 +34,7 @@ def attachment(record: AttachmentRecord) -> Attachment:
 
 def _same(record: VolumeRecord) -> dict[str, Any]:
     row = record.volume
-    copied = ("uuid", "name", "backend", "is_shareable", "state", "error", "created_at")
+    copied = ("uuid", "name", "backend", "state", "error", "created_at")
     is_known = row.state is VolumeState.AVAILABLE
     return {name: getattr(row, name) for name in copied} | {
         "source_name": row.source_name if is_known or not row.location else None,

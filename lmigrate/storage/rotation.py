@@ -10,14 +10,13 @@ from lmigrate.db.stores import access
 
 
 def rotate(keys: Sequence[str]) -> int:
-    """Encrypt every secret with the first of ``keys``, all in one transaction; how many there were.
+    """Encrypt every secret with the first of ``keys``, all in one transaction; how many were changed.
+
+    One that is granted anew at the same time is left as it is: whoever grants has the newest key already.
 
     Raises:
         NoSecretKey: there is no key.
         WrongSecretKey: one cannot be decrypted with any of them; nothing has changed.
     """
     with writing() as session:
-        found = access.tokens(session)
-        for uuid, token in found.items():
-            access.replace_token(session, uuid, crypto.rotate(token, keys))
-    return len(found)
+        return sum(access.replace_token(session, uuid, token, crypto.rotate(token, keys)) for uuid, token in access.tokens(session).items())

@@ -37,7 +37,6 @@ class Volume(Shape):
     backend: str
     source_name: str | None = Field(description="What domains call it; null: the storage has not told it yet.")
     size_bytes: int | None = Field(description="null: the storage has not told it yet.")
-    is_shareable: bool
     state: str = Field(description="registering, available or error.")
     error: str | None = Field(description="Why the storage refused it.")
     hosts: list[str] = Field(description="Hosts that may reach it.")

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from lmigrate.db.models import DomainSighting, Host, Instance, Migration, Volume, VolumeAttachment
@@ -74,7 +74,9 @@ def tokens(session: Session) -> dict[str, str]:
     return {uuid: token for uuid, token in session.execute(query) if token is not None}
 
 
-def replace_token(session: Session, uuid: str, token: str) -> None:
-    """Another form of the same connection info."""
-    row = session.get_one(VolumeAttachment, uuid)
-    row.connection_info = token
+def replace_token(session: Session, uuid: str, old: str, new: str) -> bool:
+    """Another form of the same connection info; False: it has been granted anew meanwhile, or is gone."""
+    row = VolumeAttachment
+    statement = update(row).where(row.uuid == uuid, row.connection_info == old)
+    changed: Any = session.execute(statement.values(connection_info=new, updated_at=row.updated_at))
+    return bool(changed.rowcount)

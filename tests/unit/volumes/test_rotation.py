@@ -11,7 +11,8 @@ from lmigrate import crypto
 from lmigrate.cli.main import main
 from lmigrate.config import Settings, settings
 from lmigrate.db.models import VolumeAttachment
-from lmigrate.db.session import reading
+from lmigrate.db.session import reading, writing
+from lmigrate.db.stores import access
 from lmigrate.ids import new_uuid
 from tests.unit.volumes.conftest import KEY, Save, attachment_row, volume_row
 
@@ -51,3 +52,12 @@ def test_a_wrong_key_changes_nothing(
 def test_a_new_key_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(main, ["secrets", "new-key"])
     assert crypto.decrypt(crypto.encrypt("x", [done.output.strip()]), [done.output.strip()]) == "x"
+
+
+def test_a_secret_that_was_granted_anew_is_left_alone(configured: Settings, save: Save) -> None:
+    volume = volume_row()
+    row = attachment_row(volume, "node5", new_uuid())
+    save(volume, row)
+    with writing() as session:
+        assert access.replace_token(session, row.uuid, "of the grant before", "rotated") is False
+    assert tokens() == [row.connection_info]
