@@ -79,6 +79,8 @@ def test_a_leak_goes_and_nothing_else(sweeping: Lab, wire: Wire, carry: StartCar
     assert carrier.guest.report().is_unbroken
     shown = lmigrate(sweeping, "server", "show", carrier.uuid)
     assert shown.stdout.count("san1") == 4, shown.stdout  # where each lies, and who may reach it
+    attachments = lmigrate(sweeping, "volume", "attachments", carrier.volumes[0].uuid).stdout.splitlines()
+    assert [line.split()[1:3] for line in attachments[1:]] == [["node5", "granted"]]
     listed = wire.nova(f"/servers/{carrier.uuid}/os-volume_attachments")["volumeAttachments"]
     assert {one["volumeId"] for one in listed} == {volume.uuid for volume in carrier.volumes}
 
