@@ -1,4 +1,4 @@
-"""A lab with more backends than its tgtd: NBD over TLS and a directory that both hosts see, each with a storage daemon."""
+"""A lab with more backends than its tgtd, each with a storage daemon where its storage is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from lmigrate.lab import network
 from lmigrate.lab.certificates import CertificateAuthority, install
 from lmigrate.lab.options import LabOptions
-from lmigrate.lab.paths import lab_root
+from lmigrate.lab.paths import INSTANCES_PATH, lab_root
 from lmigrate.lab.services import lmigrate_command
 from lmigrate.lab.topology import Lab, remove
 from tests.lab.labs import SETTINGS
@@ -25,7 +25,8 @@ def backends_lab(database_kind: str) -> Iterator[Lab]:
         "san1": {"driver": "iscsi-tgt", "portal": f"{address}:3260", "directory": str(top / "volumes")},
         "nbd1": {"driver": "nbd", "address": address, "directory": str(top / "nbd"), "pki_dir": str(top / "nbd-pki/qemu")},
         "nfs1": {"driver": "shared-directory", "directory": str(top / "nfs"), "format": "qcow2"},
-        "disk1": {"driver": "local", "directory": "/var/lib/lmigrate/instances", "format": "raw"},
+        "disk1": {"driver": "local", "directory": str(INSTANCES_PATH)},
+        "nfs2": {"driver": "shared-directory", "directory": str(INSTANCES_PATH)},  # which the hosts of this lab do not share
     }
     env = SETTINGS | {"LMIGRATE_STORAGE__BACKENDS": json.dumps(backends)}
     try:
@@ -33,8 +34,8 @@ def backends_lab(database_kind: str) -> Iterator[Lab]:
         for directory in ("nbd", "nfs"):
             (top / directory).mkdir()
         install(top / "nbd-pki", CertificateAuthority.load_or_make(lab.paths.certificates, lab_id), "ctl", address)
-        for name in ("nbd1", "nfs1", "disk1"):
-            lab.ctl.start_daemon(f"storage-{name}", ["env", f"LMIGRATE_STORAGE__SERVES={name}", *lmigrate_command("storage", "run")])
+        for name, node in {"nbd1": lab.ctl, "nfs1": lab.ctl, "disk1": lab.host("node5"), "nfs2": lab.host("node5")}.items():
+            node.start_daemon(f"storage-{name}", lmigrate_command("storage", "run"), {"LMIGRATE_STORAGE__SERVES": name})
         yield lab
     finally:
         remove(lab_id)

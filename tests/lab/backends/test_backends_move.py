@@ -10,12 +10,13 @@ import pytest
 from lxml import etree
 
 from lmigrate import ids
+from lmigrate.lab.guests.spec import DiskSpec
 from lmigrate.lab.topology import Lab
 from lmigrate.migration.connections import Connection
 from lmigrate.storage.drivers.base import ConnectionInfo
 from lmigrate.virt.xml.volume import update_volume
 from tests.lab.conftest import StartGuest
-from tests.lab.moves import assert_moved
+from tests.lab.moves import assert_home, assert_moved
 from tests.lab.wire import Wire, eventually, story
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("backends")]
@@ -55,3 +56,32 @@ def test_there_and_back(lab: Lab, wire: Wire, start: StartGuest, backend: str) -
         assert_moved(lab, wire, guest, ended, since=0.0)
         if backend == "nbd1":
             assert tool(lab, "granted", volume)["initiators"] == [f"iqn.2026-11.org.lmigrate.host:{destination}"]
+
+
+def register(wire: Wire, backend: str, path: str) -> str:
+    answer = wire.http.post("/v1/volumes", json={"backend": backend, "name": backend, "source_name": path})
+    assert answer.status_code < 300, answer.text
+    return str(answer.json()["uuid"])
+
+
+def test_a_local_volume_is_copied_there_and_back(lab: Lab, wire: Wire, start: StartGuest) -> None:
+    guest = start("node5", disks=(DiskSpec("qcow2", 4, fill_mib=1),))
+    (path,) = [found["path"] for found in wire.server(guest.uuid)["disks"]]
+    volume = register(wire, "disk1", path)
+    eventually("the disk is known as a volume", lambda: volumes_of(wire, guest.uuid) == [volume])
+    for destination in ("node6", "node5"):
+        ended = wire.move(guest.uuid, destination)
+        assert "grant_volumes.disk1" in [step["name"] for step in ended["steps"]], story(ended)
+        assert_moved(lab, wire, guest, ended, since=0.0)
+        assert volumes_of(wire, guest.uuid) == [volume]
+
+
+def test_a_shared_volume_that_the_destination_does_not_see_is_never_copied(lab: Lab, wire: Wire, start: StartGuest) -> None:
+    guest = start("node5", disks=(DiskSpec("qcow2", 4, fill_mib=1),))
+    (path,) = [found["path"] for found in wire.server(guest.uuid)["disks"]]
+    volume = register(wire, "nfs2", path)
+    eventually("the disk is known as a volume", lambda: volumes_of(wire, guest.uuid) == [volume])
+    ended = wire.move(guest.uuid, "node6")
+    assert ended["status"] != "completed"
+    assert f"node6 does not see {path}, a volume of backend nfs2" in story(ended)
+    assert_home(lab, wire, guest, "node5")
