@@ -176,7 +176,8 @@ def _job_stats(dom: libvirt.virDomain, flags: int) -> JobStats:
     try:
         fields = dom.jobStats(flags)
     except libvirt.libvirtError as error:
-        if error.get_error_code() in _NO_JOB or "no RAM info was set" in str(error):  # the job has only just begun
+        # on the destination of a running migration there are no statistics; and the job may have only just begun
+        if error.get_error_code() in {*_NO_JOB, libvirt.VIR_ERR_OPERATION_UNSUPPORTED} or "no RAM info was set" in str(error):
             return JobStats(JobType.NONE)
         raise
     job_type = names.JOB_TYPES.get(fields.get("type", 0), JobType.NONE)
