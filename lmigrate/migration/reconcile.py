@@ -14,7 +14,7 @@ from lmigrate.config import Settings
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, hosts, journal, migrations
-from lmigrate.errors import ComputeServiceUnavailable
+from lmigrate.errors import ComputeServiceUnavailable, LmigrateError, MigrationAborted
 from lmigrate.migration.attempt import tail_messages
 from lmigrate.migration.dispatch import Dispatcher, StepMessage
 from lmigrate.migration.rollback import roll_back
@@ -37,7 +37,10 @@ def reconcile(settings: Settings, dispatcher: Dispatcher) -> list[str]:
     """Look at every migration that has not ended; return a sentence for each thing done."""
     done: list[str] = []
     for migration_id in _open_migrations():
-        sentence = _reconcile_one(migration_id, settings, dispatcher)
+        try:
+            sentence = _reconcile_one(migration_id, settings, dispatcher)
+        except LmigrateError as error:  # the others must not wait for this one
+            sentence = f"migration {migration_id}: {error}"
         if sentence is not None:
             done.append(sentence)
     return done
@@ -88,15 +91,31 @@ def _next_due(session: Session, migration: Migration, settings: Settings) -> Fou
 def _ready(session: Session, migration: Migration, step: MigrationStep, settings: Settings, now: datetime) -> Found | None:
     if step.ready_at is not None and step.ready_at > now:
         return None  # a pause between two tries
-    down = _why_host_down(session, step, now, settings)
-    if down is not None and step.position <= POSITION["migrate"]:
-        error = ComputeServiceUnavailable(host=step.host, reason=down)
-        begin_rollback(migration, error, error.fault)
-        return Found(f"{step.name} cannot be done: {error}", [])
+    hopeless = _why_hopeless(session, migration, step, settings)
+    if hopeless is not None:
+        begin_rollback(migration, hopeless, hopeless.fault)
+        return Found(f"{step.name} is not waited for any longer: {hopeless}", [])
     if not _is_due(migration, step, settings):
         return None
     migration.resends += 1
     return Found(f"nobody has taken {step.name} on {step.host or 'the conductor'}; sent again", tail_messages(session, migration))
+
+
+def _why_hopeless(session: Session, migration: Migration, step: MigrationStep, settings: Settings) -> LmigrateError | None:
+    """Why there is no use in waiting until somebody takes the step, while the guest is still at home."""
+    if step.position > POSITION["migrate"]:
+        return None
+    if migration.abort_requested_at is not None:
+        return MigrationAborted()
+    down = _why_host_down(session, step, utcnow(), settings)
+    if down is None and step.name != "migrate":  # that one may wait for its turn behind others
+        down = _why_unclaimed(step, settings.conductor.unclaimed_timeout_s)
+    return None if down is None else ComputeServiceUnavailable(host=step.host or "the conductor", reason=down)
+
+
+def _why_unclaimed(step: MigrationStep, limit_s: float) -> str | None:
+    waited_s = 0.0 if step.ready_at is None else (utcnow() - step.ready_at).total_seconds()
+    return f"nobody took {step.name} for {waited_s:.0f} s" if waited_s > limit_s else None
 
 
 def _is_due(migration: Migration, step: MigrationStep, settings: Settings) -> bool:
