@@ -66,9 +66,16 @@ class LibvirtHypervisor:
         return self._call("compareHypervisorCPU", lambda connection: capabilities.compare_cpu(connection, cpu_xml, virt_type))
 
     def migrate(self, spec: MigrateSpec) -> None:
-        """Peer-to-peer migrateToURI3: blocks for as long as the move takes; no deadline."""
+        """Peer-to-peer migrateToURI3: blocks for as long as the move takes; no deadline, no second try."""
         flags, params = migrate_flags(spec), migrate_params(spec)
-        self._with_domain("migrateToURI3", spec.uuid, lambda dom: dom.migrateToURI3(spec.dest_uri, params, flags), float("inf"))
+
+        def move(connection: libvirt.virConnect) -> None:
+            connection.lookupByUUIDString(spec.uuid).migrateToURI3(spec.dest_uri, params, flags)
+
+        try:
+            self._connection.call_alone(move)
+        except libvirt.libvirtError as error:
+            raise self._translated(error, spec.uuid) from error
 
     def job(self, uuid: str) -> JobStats:
         """Statistics of the running job; NONE when there is no job or no running domain."""
@@ -126,13 +133,16 @@ class LibvirtHypervisor:
         except DomainNotFound:
             return None
 
-    def _with_domain(self, name: str, uuid: str, function: Callable[[libvirt.virDomain], T], deadline_s: float | None = None) -> T:
+    def _with_domain(self, name: str, uuid: str, function: Callable[[libvirt.virDomain], T]) -> T:
         try:
-            return self._connection.call(name, lambda connection: function(connection.lookupByUUIDString(uuid)), deadline_s)
+            return self._connection.call(name, lambda connection: function(connection.lookupByUUIDString(uuid)))
         except libvirt.libvirtError as error:
-            if error.get_error_code() == _NO_DOMAIN:
-                raise DomainNotFound(uuid=uuid, host=self._host) from error
-            raise translated(error, self._host) from error
+            raise self._translated(error, uuid) from error
+
+    def _translated(self, error: libvirt.libvirtError, uuid: str) -> HypervisorError:
+        if error.get_error_code() == _NO_DOMAIN:
+            return DomainNotFound(uuid=uuid, host=self._host)
+        return translated(error, self._host)
 
     def _call(self, name: str, function: Callable[[libvirt.virConnect], T], deadline_s: float | None = None) -> T:
         try:

@@ -37,6 +37,16 @@ def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
         time.sleep(0.01)
 
 
+def longest_call_s(call: Callable[[], object], calls: int = 8) -> float:
+    took_s = []
+    for _ in range(calls):
+        began_s = time.monotonic()
+        call()
+        took_s.append(time.monotonic() - began_s)
+        time.sleep(0.1)
+    return max(took_s)
+
+
 class InBackground:
     """A migrate call in a thread, as the migrate step makes it."""
 
@@ -158,11 +168,12 @@ def test_the_mark_moves_along_with_the_next_move_back(pair: Pair) -> None:
 def test_a_running_copy_and_its_abort(pair: Pair) -> None:
     uuid = pair.boot()
     pair.never_end()
-    time.sleep(0.3)  # the real guest fills its memory
+    time.sleep(1.5)  # the real guest fills its memory
     call = InBackground(pair.source, spec(pair, uuid, MARK, bandwidth_mib_s=1))
-    until(lambda: pair.source.job(uuid).memory_total_bytes > 0 and pair.destination.domain(uuid) is not None)
+    until(lambda: pair.source.job(uuid).memory_total_bytes > 0 and state(pair.destination, uuid) == (PowerState.PAUSED, "migration"))
     job = pair.source.job(uuid)
     assert (job.is_active, job.operation) == (True, "migration-out")
+    assert longest_call_s(lambda: pair.source.job(uuid)) < 1, "calls wait for the move"
     pair.source.set_max_downtime_ms(uuid, 300)
     assert state(pair.source, uuid) == (PowerState.RUNNING, "booted")
     incoming = present(pair.destination, uuid)
@@ -179,9 +190,9 @@ def test_a_running_copy_and_its_abort(pair: Pair) -> None:
 def test_a_guest_that_ends_while_it_is_copied(pair: Pair) -> None:
     uuid = pair.boot()
     pair.never_end()
-    time.sleep(0.3)
+    time.sleep(1.5)
     call = InBackground(pair.source, spec(pair, uuid, MARK, bandwidth_mib_s=1))
-    until(lambda: pair.source.job(uuid).memory_total_bytes > 0 and pair.destination.domain(uuid) is not None)
+    until(lambda: pair.source.job(uuid).memory_total_bytes > 0 and state(pair.destination, uuid) == (PowerState.PAUSED, "migration"))
     pair.source.destroy(uuid)
     assert isinstance(call.end(), HypervisorError)
     assert state(pair.source, uuid) == (PowerState.SHUTOFF, "destroyed")

@@ -82,7 +82,7 @@ class Cluster:
         with writing() as session:
             session.add(instance)
             session.flush()
-            session.add(records.sighting_row(host, instance, is_persistent=is_persistent, power_state=power))
+            session.add(records.sighting_row(host, instance, is_persistent=is_persistent, power_state=power, cpu_xml="<cpu/>"))
             session.add_all(
                 records.disk_row(instance, f"vd{'abc'[number]}", path=self._seen_by_all(path), format="raw", capacity_bytes=DISK_BYTES)
                 for number, path in enumerate(paths)

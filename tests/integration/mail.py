@@ -91,4 +91,5 @@ class Mail:
             self._send(Chain(rest, chain.errback))
 
     def _send(self, chain: Chain) -> None:
-        self.waiting.extend(Chain(list(chain.links), chain.errback) for _ in range(self.copies(chain.links[0])))
+        for _ in range(self.copies(chain.links[0])):
+            self.waiting.append(Chain(list(chain.links), chain.errback))
