@@ -137,8 +137,8 @@ class ConductorSettings(_Section):
 
     concurrency: int = Field(8, ge=1, description="Tasks that run side by side.")
     reconcile_interval_s: float = Field(5.0, gt=0, description="Seconds between two looks for migrations that stand still.")
-    unclaimed_timeout_s: float = Field(
-        120.0, gt=0, description="A step before the move that nobody takes for this long ends its attempt, in seconds."
+    max_resends: int = Field(
+        4, ge=1, description="A step before the move that nobody takes ends its attempt after so many re-sends, each pause twice the last."
     )
     resend_after_s: float = Field(10.0, gt=0, description="A step that nobody claimed for this long is sent again, in seconds.")
 

@@ -109,13 +109,15 @@ def _why_hopeless(session: Session, migration: Migration, step: MigrationStep, s
         return MigrationAborted()
     down = _why_host_down(session, step, utcnow(), settings)
     if down is None and step.name != "migrate":  # that one may wait for its turn behind others
-        down = _why_unclaimed(step, settings.conductor.unclaimed_timeout_s)
+        down = _why_unclaimed(migration, step, settings)
     return None if down is None else ComputeServiceUnavailable(host=step.host or "the conductor", reason=down)
 
 
-def _why_unclaimed(step: MigrationStep, limit_s: float) -> str | None:
-    waited_s = 0.0 if step.ready_at is None else (utcnow() - step.ready_at).total_seconds()
-    return f"nobody took {step.name} for {waited_s:.0f} s" if waited_s > limit_s else None
+def _why_unclaimed(migration: Migration, step: MigrationStep, settings: Settings) -> str | None:
+    """Counted in messages, not in time: nobody is at fault for the hours in which nothing was sent."""
+    limit = settings.conductor.max_resends
+    is_hopeless = migration.resends >= limit and _is_stale(migration, migration.dispatched_at, settings)
+    return f"nobody took {step.name}, though it was sent {limit + 1} times" if is_hopeless else None
 
 
 def _is_due(migration: Migration, step: MigrationStep, settings: Settings) -> bool:
