@@ -20,6 +20,10 @@ class ConductorMessage:
 Message = StepMessage | UndoMessage | ObserveMessage | ConductorMessage
 
 
+class WorkerDied(BaseException):
+    """The process is gone: nothing more is written, and nothing is sent."""
+
+
 def name_of(message: Message) -> str:
     """The task's name, as in Flower."""
     match message:
@@ -81,6 +85,9 @@ class Mail:
         message, *rest = chain.links
         try:
             sentence = work(message)
+        except WorkerDied:
+            self.said.append((name_of(message), "the worker died"))
+            return
         except Exception as error:  # noqa: BLE001 - as a Celery worker does
             self.said.append((name_of(message), f"{type(error).__name__}: {error}"))
             if chain.errback is not None:
