@@ -60,8 +60,8 @@ class NotFound(lm.RequestError):
     """The resource could not be found."""
 
 
-class Conflict(lm.RequestError):
-    """The request is in conflict with what is there."""
+class MarkerNotFound(NotFound):
+    """Marker {marker} could not be found: begin again without one."""
 
 
 def install(app: Flask) -> None:
@@ -77,8 +77,6 @@ def status_of(error: lm.LmigrateError) -> int:
     """The HTTP status that ``error`` is answered with."""
     if isinstance(error, NotFound):
         return 404
-    if isinstance(error, Conflict):
-        return 409
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 

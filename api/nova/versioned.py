@@ -95,9 +95,9 @@ def model_at(model: type[Versioned], version: Microversion) -> type[OnWire]:
     return cast("type[OnWire]", create_model(model.__name__, __base__=OnWire, __doc__=model.__doc__, **fields))
 
 
-def spans(model: type[Versioned]) -> dict[str, Span]:
-    """Alias → the microversions that have it, for the docs; of two fields with one alias the newer counts."""
-    return {field.serialization_alias or name: _span(field) for name, field in model.model_fields.items()}
+def spans(model: type[Versioned]) -> list[tuple[str, str, Span]]:
+    """Name, name on the wire, and the microversions that have it, of every field; for the docs."""
+    return [(name, field.serialization_alias or name, _span(field)) for name, field in model.model_fields.items()]
 
 
 @cache

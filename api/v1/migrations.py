@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.contract import contract
-from api.pagination import MarkerNotFound
+from api.errors import MarkerNotFound
 from api.v1 import build_migration
 from api.v1.blueprint import v1
 from api.v1.schemas.migrations import MigrationDetail, MigrationQuery, Migrations, MigrationsQuery
@@ -14,7 +14,7 @@ from lmigrate.errors import MigrationNotFound
 
 
 @v1.get("/migrations")
-@contract(query=MigrationsQuery, answer=Migrations)
+@contract(query=MigrationsQuery, answer=Migrations, errors=(404,))
 def list_migrations(query: MigrationsQuery) -> Migrations:
     """List migrations, newest first."""
     found = [build_migration.migration(record) for record in _page(query)]

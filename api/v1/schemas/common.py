@@ -13,7 +13,9 @@ MAX_LIMIT = 1000
 
 Moment = AwareDatetime
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Rows in this page at most.")]
-Marker = Annotated[str, Field(min_length=1, max_length=255, description="The `next_marker` of the page before.")]
+#: what a name is made of; PostgreSQL cannot even be asked for NUL
+NAME = r"^[^\x00]+$"
+Marker = Annotated[str, Field(pattern=NAME, max_length=255, description="The `next_marker` of the page before.")]
 
 
 class PageQuery(Shape):

@@ -91,6 +91,8 @@ UNUSABLE = [
     (b"[]", "application/json", 400),
     (b"\xff\xfe", "application/json", 400),
     (b'{"a": NaN}', "application/json", 400),
+    (b'{"a": "\\u0000"}', "application/json", 400),  # PostgreSQL could not store it
+    (b'{"a": "\\ud800"}', "application/json", 400),  # nor could anything store this
     (b"[" * 30_000, "application/json", 400),
     (b"{}", "text/plain", 415),
     (b"a=b", "application/x-www-form-urlencoded", 415),
@@ -114,3 +116,10 @@ def test_request_ids_are_new_and_the_same_in_both_headers(client: FlaskClient) -
     assert len(ids) == len(seen)
     assert all(answer.headers["x-compute-request-id"] == answer.headers["x-openstack-request-id"] for answer in seen)
     assert all(one.startswith("req-") for one in ids)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/hosts/%00", "/v1/servers?name=%00", "/v2.1/servers/%00", "/v2.1/servers?name=a%00b", "/v2.1/os-migrations?%00=1"]
+)
+def test_nul_is_in_no_name(client: FlaskClient, path: str) -> None:
+    assert client.get(path).status_code == 400

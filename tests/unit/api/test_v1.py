@@ -137,9 +137,6 @@ def test_migrations(client: FlaskClient, moved: Migration, subtests: pytest.Subt
 
 REFUSED_QUERIES: list[str] = [
     "migrations?status=x",
-    "migrations?marker=x",
-    "servers?marker=x",
-    "hosts?marker=x",
     "servers?foo=1",
     "hosts?limit=1001",
 ]
@@ -160,3 +157,11 @@ def test_unknown_migrations(client: FlaskClient, database: str, subtests: pytest
     for reference in UNKNOWN_MIGRATIONS:
         with subtests.test(reference=reference):
             assert client.get(f"/v1/migrations/{reference}").status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["migrations", "servers", "hosts"])
+def test_a_marker_of_nothing_is_404(client: FlaskClient, kind: str) -> None:
+    answer = client.get(f"/v1/{kind}?marker=x")
+    assert answer.status_code == 404
+    assert answer.json is not None
+    assert answer.json["code"] == "MarkerNotFound"
