@@ -3,7 +3,7 @@
     LmigrateError
     ├── RequestError        the request is at fault: another host cannot help
     │   ├── InvalidInput, UnknownHost, InstanceNotFound, MigrationNotFound
-    │   ├── InstanceInvalidState, AbortTooLate, MigrationAborted, NoValidHost
+    │   ├── InstanceInvalidState, AbortTooLate, NotHeld, ResolutionRefused, MigrationAborted, NoValidHost
     │   └── InvalidLocalStorage, InvalidSharedStorage, NotMigratable
     ├── HostError           one host is at fault: the conductor may try the next
     │   ├── MigrationPreCheckError, ComputeServiceUnavailable, UnableToMigrateToSelf
@@ -88,6 +88,14 @@ class InstanceInvalidState(RequestError):
 
 class AbortTooLate(RequestError):
     """Migration {migration} is {status}: it can no longer be aborted. {remedy}"""
+
+
+class NotHeld(RequestError):
+    """Migration {migration} is {status}: only one in status error waits for an operator."""
+
+
+class ResolutionRefused(RequestError):
+    """Migration {migration} cannot be resolved that way: {reason}"""
 
 
 class InvalidLocalStorage(RequestError):

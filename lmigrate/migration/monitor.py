@@ -69,7 +69,8 @@ class Monitor:
             stats,
             self.context.settings.migration,
             size_gib=self.size_gib,
-            elapsed_s=clock.monotonic_s() - self._started_s,
+            # an adopted job has been running for longer than we have been watching
+            elapsed_s=max(stats.elapsed_ms / 1000, clock.monotonic_s() - self._started_s),
             downtime_ms=self._downtime_ms,
             is_paused=self.was_paused,
         )

@@ -32,7 +32,7 @@ def roll_back(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
             return f"migration {migration_id}: nothing to roll back"
         migration.dispatched_at = utcnow()
         steps = journal.steps_of(session, migration)
-        looks = _looks(migration) if _may_have_moved(steps) else []
+        looks = _looks(migration) if _may_have_moved(steps) and migration.resolution is None else []
         if looks:
             migration.observe_round += 1
         round_number = migration.observe_round
@@ -55,7 +55,7 @@ def decide(migration_id: int, round_number: int, dispatcher: Dispatcher) -> str:
             return f"migration {migration_id}: an answer is missing; the reconciler asks again"
         decision = decide_verdict(source, destination, migration.power_state_before)
         actions.record(session, migration, "verdict", f"{decision.verdict.value}: {decision.reason}")
-        forward, undos = _apply(session, migration, decision, destination)
+        forward, undos = _apply(session, migration, decision)
         attempt = migration.attempt
     if forward:
         dispatcher.send_steps(forward)
@@ -84,6 +84,15 @@ def rolled_back(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
         dispatcher.send_steps(messages)
         return f"migration {migration_id}: trying the next host"
     return f"migration {migration_id}: {status.value}"
+
+
+def go_forward(session: Session, migration: Migration) -> list[StepMessage]:
+    """The guest is on the destination: write the switchover; return the messages for what is left to do."""
+    steps = journal.steps_of(session, migration)
+    if migrations.switch_over(session, migration):
+        _mark_moved(steps)
+    session.flush()
+    return tail_messages(session, migration)
 
 
 def _may_have_moved(steps: Sequence[MigrationStep]) -> bool:
@@ -123,7 +132,7 @@ def _seen(session: Session, migration: Migration, side: Side) -> Seen | None:
     return None if facts is None else Seen.from_facts(facts)
 
 
-def _apply(session: Session, migration: Migration, decision: Decision, destination: Seen) -> tuple[list[StepMessage], list[UndoMessage]]:
+def _apply(session: Session, migration: Migration, decision: Decision) -> tuple[list[StepMessage], list[UndoMessage]]:
     """Change the records for a verdict; return what is to be sent."""
     steps = journal.steps_of(session, migration)
     if decision.verdict is Verdict.HOLD:
@@ -132,16 +141,14 @@ def _apply(session: Session, migration: Migration, decision: Decision, destinati
     if decision.verdict is Verdict.NOT_MOVED:
         return [], _undos(migration, steps)
     if decision.verdict is Verdict.MOVED:
-        migrations.switch_over(session, migration)
-        _mark_moved(steps, destination)
-    else:
-        migration.phase = Phase.FORWARD
-        _let_adopt(steps)
+        return go_forward(session, migration), []
+    migration.phase = Phase.FORWARD
+    _let_adopt(steps)
     session.flush()
     return tail_messages(session, migration), []
 
 
-def _mark_moved(steps: Sequence[MigrationStep], destination: Seen) -> None:
+def _mark_moved(steps: Sequence[MigrationStep]) -> None:
     """The move is done, whoever did it; what follows is to be done now."""
     for step in steps:
         if step.name == _MIGRATE:
@@ -149,7 +156,6 @@ def _mark_moved(steps: Sequence[MigrationStep], destination: Seen) -> None:
             step.facts = step.facts or {"source": Seen(exists=False).as_facts(), "call_error": None}
         elif step.name == "post_at_destination":
             step.state, step.ready_at, step.facts = StepState.READY, utcnow(), None
-    del destination
 
 
 def _let_adopt(steps: Sequence[MigrationStep]) -> None:

@@ -84,6 +84,8 @@ class Decision:
 
 
 _POST_COPY_BROKEN = "postcopy-failed"
+#: a domain that waits for its memory is paused for one of these reasons; one that arrived paused is not
+_INCOMING = frozenset({"migration", "starting-up"})
 
 
 def decide(source: Seen | None, destination: Seen | None, before: PowerState) -> Decision:
@@ -99,7 +101,7 @@ def decide(source: Seen | None, destination: Seen | None, before: PowerState) ->
     if source.is_running and destination.is_running:
         return Decision(Verdict.HOLD, "the guest runs on both hosts")
     if destination.is_running:
-        return _destination_runs(source)
+        return _destination_runs(source, destination)
     if source.is_running:
         return _source_runs(source, destination)
     return _none_runs(source, destination, before)
@@ -111,7 +113,9 @@ def _one_silent(source: Seen | None, destination: Seen | None) -> Decision:
     return Decision(Verdict.HOLD, f"{'the source' if source is None else 'the destination'} does not answer")
 
 
-def _destination_runs(source: Seen) -> Decision:
+def _destination_runs(source: Seen, destination: Seen) -> Decision:
+    if not destination.is_ours:
+        return Decision(Verdict.HOLD, "the destination runs a domain of that UUID which this migration did not make")
     if source.is_active and source.is_job_active:
         return Decision(Verdict.MOVING, "the destination runs it while the job goes on (post-copy, or libvirt is finishing)")
     return Decision(Verdict.MOVED, f"the destination runs it; source: {source}")
@@ -137,14 +141,17 @@ def _none_runs(source: Seen, destination: Seen, before: PowerState) -> Decision:
 
 
 def _source_gone(source: Seen, destination: Seen, before: PowerState) -> Decision:
+    if not source.exists and destination.is_active and destination.reason in _INCOMING:
+        # libvirt lets go of the source only after the destination has begun to run: the guest ended by itself
+        return Decision(Verdict.HOLD, "the guest has vanished from the source, and never ran on the destination")
     left = not source.exists or source.reason == "migrated"
-    if left and destination.is_active:
+    if left and destination.is_active and destination.is_ours:
         state = "paused, as it was before" if before is PowerState.PAUSED else "stopped before its first instruction there"
         return Decision(Verdict.MOVED, f"the source has handed it over; on the destination it is {state}")
-    if source.exists and source.reason != "migrated" and not (destination.is_active and destination.is_ours):
-        return Decision(Verdict.NOT_MOVED, f"the guest stopped by itself on the source: {source}")
-    if source.exists and source.reason != "migrated":
+    if not left:
         return Decision(Verdict.NOT_MOVED, f"the guest stopped by itself on the source: {source}; the destination never ran it")
+    if destination.is_active:
+        return Decision(Verdict.HOLD, "the destination holds a domain of that UUID which this migration did not make")
     if destination.exists and destination.is_ours:
         return Decision(Verdict.MOVED, f"the source has handed it over; it then stopped on the destination: {destination}")
     return Decision(Verdict.HOLD, "the guest is on neither host")
