@@ -31,6 +31,8 @@ STATUS: tuple[tuple[type[lm.LmigrateError], int], ...] = (
     (lm.MigrationNotFound, 404),
     (lm.InstanceInvalidState, 409),
     (lm.AbortTooLate, 409),
+    (lm.NotHeld, 409),
+    (lm.ResolutionRefused, 409),
     (lm.MigrationAborted, 409),
     (lm.RequestError, 400),
     (lm.HostError, 400),

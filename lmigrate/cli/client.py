@@ -40,6 +40,10 @@ class Client:
         """PATCH, and the JSON object that comes back."""
         return self._json(self._send("PATCH", path, json=body))
 
+    def post(self, path: str, body: Json) -> Json:
+        """POST, and the JSON object that comes back."""
+        return self._json(self._send("POST", path, json=body))
+
     def pages(self, path: str, key: str, limit: int | None = None, **query: object) -> Iterator[Json]:
         """The rows of a list of ``/v1``, page after page, at most ``limit``."""
         marker, left = None, limit

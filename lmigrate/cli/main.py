@@ -10,7 +10,7 @@ import click
 #: name → where the command is, and its line in the help
 COMMANDS = {
     "server": ("lmigrate.cli.server_cmd:server", "Guests: list, show, migrate."),
-    "migration": ("lmigrate.cli.migration_cmd:migration", "Migrations: list, show, watch, abort."),
+    "migration": ("lmigrate.cli.migration_cmd:migration", "Migrations: list, show, watch, abort, resolve."),
     "host": ("lmigrate.cli.host_cmd:host", "Hosts: list, show, enable, disable; `run` is the host's daemon."),
     "api": ("lmigrate.cli.daemon_cmd:api", "The HTTP API."),
     "conductor": ("lmigrate.cli.daemon_cmd:conductor", "The conductor: chooses destinations, rolls back, reconciles."),

@@ -57,8 +57,8 @@ def show_server(url: str, server_ref: str, output: str) -> None:
         (disk["device"], disk["destination_type"], disk["format"], size(disk["capacity_bytes"]), disk["path"]) for disk in found["disks"]
     ]
     print_table("Disks", ["DEVICE", "KIND", "FORMAT", "SIZE", "PATH"], disks)
-    sightings = [(seen["host"], seen["power_state"], seen["reason"], moment(seen["seen_at"])) for seen in found["sightings"]]
-    print_table("Seen by libvirt", ["HOST", "STATE", "REASON", "AT"], sightings)
+    sightings = [(seen["host"], seen["power_state"], seen["reason"], moment(seen["seen_at"]), seen["note"]) for seen in found["sightings"]]
+    print_table("Seen by libvirt", ["HOST", "STATE", "REASON", "AT", "NOTE"], sightings)
 
 
 @server.command("migrate")

@@ -127,6 +127,12 @@ class MigrationsQuery(PageQuery):
     request_id: Annotated[str, Field(pattern=NAME, max_length=40)] | None = None
 
 
+class Resolution(Shape):
+    """What an operator found out about the guest of a held migration."""
+
+    running_on: str = Field(min_length=1, max_length=63, description="The host on which the guest runs: the source or the destination.")
+
+
 class MigrationQuery(Shape):
     """How much of a migration."""
 

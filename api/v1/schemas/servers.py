@@ -35,6 +35,7 @@ class Sighting(Shape):
     power_state: str
     reason: str
     is_persistent: bool
+    note: str | None = Field(description="What is remarkable about it, though not wrong.")
     seen_at: Moment
 
 

@@ -76,7 +76,7 @@ def test_refused_switches(client: FlaskClient, moved: Migration, subtests: pytes
 def test_servers(client: FlaskClient, save: Save, moved: Migration) -> None:
     odd = instance_row(None, name="odd", anomaly="running on node5 and node6")
     save(odd)
-    save(disk_row(odd, "vda"), sighting_row("node5", odd), sighting_row("node6", odd))
+    save(disk_row(odd, "vda"), sighting_row("node5", odd), sighting_row("node6", odd, description={"note": "odd"}))
     listed = client.get("/v1/servers").json
     assert listed is not None
     by_name = {row["name"]: row for row in listed["servers"]}
@@ -87,7 +87,7 @@ def test_servers(client: FlaskClient, save: Save, moved: Migration) -> None:
     assert [row["name"] for row in only["servers"]] == ["odd"]
     shown = client.get(f"/v1/servers/{odd.uuid}").json
     assert shown is not None
-    assert [seen["host"] for seen in shown["sightings"]] == ["node5", "node6"]
+    assert [(seen["host"], seen["note"]) for seen in shown["sightings"]] == [("node5", None), ("node6", "odd")]
     assert [disk["device"] for disk in shown["disks"]] == ["vda"]
     assert client.get("/v1/servers/odd").status_code == 404
 
