@@ -38,7 +38,7 @@ def show_migration(reference: str, query: MigrationQuery) -> MigrationDetail:
 def resolve_migration(reference: str, json: Resolution) -> MigrationDetail:
     """Say on which of its two hosts the guest of a held migration runs; lmigrate does the rest."""
     with reading() as session:
-        number = migrations_view.detail(session, reference).migration.id
+        number = migrations_view.find(session, reference).id
     resolve(number, json.running_on, caller.current().user_id, CeleryDispatcher())
     with reading() as session:
         return build_migration.migration_detail(migrations_view.detail(session, reference), with_samples=False)

@@ -6,7 +6,7 @@ from lmigrate.clock import utcnow
 from lmigrate.db.models import Migration
 from lmigrate.db.session import Session, writing
 from lmigrate.db.stores import actions, journal, migrations
-from lmigrate.errors import NotHeld, ResolutionRefused
+from lmigrate.errors import BrokerUnavailable, NotHeld, ResolutionRefused
 from lmigrate.migration.dispatch import Dispatcher, StepMessage
 from lmigrate.migration.rollback import go_forward, roll_back
 from lmigrate.states import MigrationStatus, Phase, StepState
@@ -30,9 +30,12 @@ def resolve(migration_id: int, running_on: str, by: str, dispatcher: Dispatcher)
         actions.record(session, migration, EVENT, f"{by} says that the guest runs on {running_on} (held because: {migration.error})")
         messages = _forward(session, migration) if side == "destination" else _back(migration)
         attempt = migration.attempt
-    if side == "source":
-        return roll_back(migration_id, attempt, dispatcher)
-    dispatcher.send_steps(messages)
+    try:
+        if side == "source":
+            return roll_back(migration_id, attempt, dispatcher)
+        dispatcher.send_steps(messages)
+    except BrokerUnavailable as error:
+        return f"migration {migration_id}: resolved; the reconciler will send it on ({error})"
     return f"migration {migration_id}: going forward on {running_on}"
 
 

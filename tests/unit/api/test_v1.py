@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 
 from lmigrate.clock import utcnow
 from lmigrate.db.models import Migration
-from lmigrate.states import MigrationStatus, StepState
+from lmigrate.states import MigrationStatus, Phase, StepState
 from tests.factories.journal import MIB, action_row, event_row, sample_row, step_row
 from tests.factories.records import disk_row, host_row, instance_row, migration_row, sighting_row
 
@@ -165,3 +165,18 @@ def test_a_marker_of_nothing_is_404(client: FlaskClient, kind: str) -> None:
     assert answer.status_code == 404
     assert answer.json is not None
     assert answer.json["code"] == "MarkerNotFound"
+
+
+def test_a_held_migration_is_resolved(client: FlaskClient, save: Save) -> None:
+    guest = instance_row("node5")
+    row = migration_row(guest, status=MigrationStatus.ERROR, phase=Phase.HELD, dest_host="node6", error="the guest is on neither host")
+    save(host_row("node5"), host_row("node6"), guest, row)
+    address = f"/v1/migrations/{row.uuid}/resolution"
+    assert client.post(address, json={"running_on": "node7"}).status_code == 409
+    assert client.post(address, json={}).status_code == 400
+    answer = client.post(address, json={"running_on": "node5"})
+    assert answer.status_code == 200, answer.json
+    assert answer.json is not None
+    assert answer.json["phase"] == "rolling-back"
+    assert any("admin says that the guest runs on node5" in event["details"] for event in answer.json["events"])
+    assert client.post(address, json={"running_on": "node5"}).status_code == 409

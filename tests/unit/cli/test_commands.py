@@ -160,6 +160,17 @@ def test_abort_too_late_is_a_conflict(cli: Cli, save: Save, status: MigrationSta
     assert f"is {status.value}: it can no longer be aborted" in shown.output
 
 
+def test_resolve(cli: Cli, save: Save) -> None:
+    guest = instance_row("node5")
+    row = migration_row(guest, status=MigrationStatus.ERROR, phase=Phase.HELD, dest_host="node6", error="it is on neither host")
+    save(host_row("node5"), host_row("node6"), guest, row)
+    refused = cli("migration", "resolve", row.uuid, "--running-on", "node9")
+    assert refused.exit_code == ExitCode.CONFLICT
+    assert "neither its source (node5) nor its destination (node6)" in refused.output
+    done = cli("migration", "resolve", row.uuid, "--running-on", "node5")
+    assert (done.exit_code, done.output) == (0, f"Migration {row.id} goes on: the guest runs on node5.\n")
+
+
 def test_the_switch_of_a_host(cli: Cli, web1: Instance) -> None:
     assert cli("host", "disable", "node6", "--reason", "new memory").exit_code == 0
     shown = json.loads(cli("host", "show", "node6", "-o", "json").output)
