@@ -11,6 +11,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKS := build base dev
+# Labs are namespaces, and namespaces are root's.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help
 help: ## Show this list
@@ -79,25 +81,25 @@ test-fast: venv ## The tests that need no lab, on SQLite
 
 .PHONY: test-lab
 test-lab: setup ## The tests on real hosts, on SQLite
-	$(PYTEST) --db sqlite -m lab
+	$(AS_ROOT) $(PYTEST) --db sqlite -m lab
 
 .PHONY: bench
 bench: setup ## Measure what lmigrate adds to a bare libvirt migration
-	$(BIN)/python -m benchmarks
+	$(AS_ROOT) $(BIN)/python -m benchmarks
 
 # -- the lab --------------------------------------------------------------------------------------
 
 .PHONY: demo
 demo: setup ## Bring up two hosts, live-migrate a running guest between them, and show it
-	contrib/demo
+	$(AS_ROOT) $(BIN)/lmigrate lab demo
 
 .PHONY: lab-up
 lab-up: setup ## Bring up the lab: two hosts, Redis, the daemons
-	$(BIN)/lmigrate lab up
+	$(AS_ROOT) $(BIN)/lmigrate lab up
 
 .PHONY: lab-down
 lab-down: venv ## Remove the lab and everything in it
-	$(BIN)/lmigrate lab down
+	$(AS_ROOT) $(BIN)/lmigrate lab down
 
 .PHONY: run
 run: venv ## Start every process of the Procfile on this machine
@@ -106,8 +108,9 @@ run: venv ## Start every process of the Procfile on this machine
 # -- housekeeping ---------------------------------------------------------------------------------
 
 .PHONY: docs
-docs: venv ## Write docs/settings.md from the settings themselves
+docs: venv ## Write the pages that come from the code: settings and API
 	$(BIN)/python docs/settings.py
+	$(BIN)/python -m api.docs
 
 .PHONY: clean
 clean: ## Remove everything that make made
