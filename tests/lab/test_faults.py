@@ -33,7 +33,13 @@ AFTER_SWITCHOVER = [
     "complete.before_do",
     "complete.after_do",
 ]
-KILLS = ["pre_live_migration.before_do", "pre_live_migration.after_do", "migrate.before_do", "migrate.after_do", "post_at_destination.before_do"]
+KILLS = [
+    "pre_live_migration.before_do",
+    "pre_live_migration.after_do",
+    "migrate.before_do",
+    "migrate.after_do",
+    "post_at_destination.before_do",
+]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tests.lab.world import World, assert_unchanged
 
 pytestmark = pytest.mark.lab
 
+
 def test_an_unknown_host_is_refused_before_anything_is_touched(lab: Lab, wire: Wire, guest: Guest) -> None:
     before = World.of(lab)
     answer = wire.act(guest.uuid, host="node99", block_migration="auto")
@@ -91,7 +92,8 @@ def test_a_stopped_guest_is_refused(lab: Lab, wire: Wire, start: StartGuest) -> 
     before = World.of(lab)
     answer = wire.act(guest.uuid, host="node6", block_migration="auto")
     assert answer.status_code == 409
-    assert f"Cannot 'os-migrateLive' instance {guest.uuid} while it is in vm_state stopped" in answer.json()["conflictingRequest"]["message"]
+    wanted = f"Cannot 'os-migrateLive' instance {guest.uuid} while it is in vm_state stopped"
+    assert wanted in answer.json()["conflictingRequest"]["message"]
     assert_unchanged(lab, before)
 
 

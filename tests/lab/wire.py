@@ -40,11 +40,12 @@ class Wire:
         arguments = {"host": host, "block_migration": "auto", **options}
         answer = self.act(uuid, arguments.pop("version", NEWEST), **arguments)
         assert answer.status_code == 202, answer.text
-        return self.of_request(answer.headers["x-openstack-request-id"])["id"]
+        return int(self.of_request(answer.headers["x-openstack-request-id"])["id"])
 
     def of_request(self, request_id: str) -> Json:
         """The migration that a request began."""
-        return self.get("/v1/migrations", request_id=request_id)["migrations"][0]
+        found: Json = self.get("/v1/migrations", request_id=request_id)["migrations"][0]
+        return found
 
     def move(self, uuid: str, host: str | None = None, **options: Any) -> Json:
         """A migration from request to end."""
@@ -78,13 +79,13 @@ class Wire:
         """GET below /v2.1, at the newest microversion."""
         answer = self.http.get(f"/v2.1{path}", headers={"OpenStack-API-Version": f"compute {NEWEST}"})
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        return dict(answer.json())
 
     def get(self, path: str, **query: Any) -> Json:
         """GET something that is there."""
         answer = self.http.get(path, params=query)
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        return dict(answer.json())
 
     def action_messages(self, uuid: str) -> list[str]:
         """What Nova's clients read of the newest action: its message and its events' details."""
