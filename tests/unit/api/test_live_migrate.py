@@ -210,14 +210,14 @@ def test_old_versions_do_not_wait_for_ever(nova: Call, guest: Instance, patient_
 @pytest.mark.parametrize(
     ("version", "body", "forced"),
     [
-        ("2.1", OLD | {"host": "node6"}, True),
-        ("2.29", NAMED, True),
+        ("2.1", OLD | {"host": "node6"}, False),
+        ("2.29", NAMED, False),
         ("2.30", NAMED, False),
         ("2.30", NAMED | {"force": "on"}, True),
         ("2.29", NEW, False),
     ],
 )
-def test_before_2_30_a_named_host_is_forced(
+def test_only_force_skips_the_scheduler(
     nova: Call,
     guest: Instance,
     patient_for: Callable[[float], None],
