@@ -32,13 +32,12 @@ def populate() -> None:
     moving = _guest(MOVING, "web1", 1, progress=75)
     idle = _guest(IDLE, "db1", 2, memory_mib=2048, vcpus=2)
     stopped = _guest(STOPPED, "old", 3, host="node6", vm_state=VmState.STOPPED, power_state=PowerState.SHUTOFF)
-    _add(moving, idle, stopped)
-    _add(disk_row(moving, "vda"), disk_row(idle, "vda"), disk_row(idle, "vdb", destination_type="volume", serial="vol-1", path=None))
-    _add(sighting_row("node5", moving, seen_at=at(5)), sighting_row("node5", idle, seen_at=at(5)))
     failed = _migration(idle, 4, MigrationStatus.FAILED, error_code="NoValidHost", error="No valid host was found. node6: it is disabled")
     idle.task_state = None
     running = _migration(moving, 5, MigrationStatus.RUNNING, request_id=REQUEST, requested_destination="node6")
-    _add(failed, running)
+    _add(moving, idle, stopped, failed, running)
+    _add(disk_row(moving, "vda"), disk_row(idle, "vda"), disk_row(idle, "vdb", destination_type="volume", serial="vol-1", path=None))
+    _add(sighting_row("node5", moving, seen_at=at(5)), sighting_row("node5", idle, seen_at=at(5)))
     _story(running)
 
 
