@@ -82,7 +82,8 @@ def _next_due(session: Session, migration: Migration, settings: Settings) -> Fou
         return None
     if step.state is StepState.READY:
         return _ready(session, migration, step, settings, now)
-    if step.state is StepState.RUNNING and _is_orphan(session, step, now):
+    if step.state is StepState.RUNNING and _is_orphan(session, step, now) and _is_orphan_due(migration, step, settings):
+        migration.resends += 1
         session.flush()
         return Found(f"{step.name} on {step.host or 'the conductor'} lost its worker; sent again", tail_messages(session, migration))
     return None
@@ -127,6 +128,12 @@ def _is_due(migration: Migration, step: MigrationStep, settings: Settings) -> bo
     if step.error is not None and sent_at < ready_at:
         return True  # the pause before another try is over, and nobody has been told
     return _is_stale(migration, max(sent_at, ready_at), settings)
+
+
+def _is_orphan_due(migration: Migration, step: MigrationStep, settings: Settings) -> bool:
+    """Once when its claim is lost, then again with the growing pause: its host may be dead."""
+    sent_at, lost_at = migration.dispatched_at, step.lease_until
+    return sent_at is None or lost_at is None or sent_at < lost_at or _is_stale(migration, sent_at, settings)
 
 
 def _why_host_down(session: Session, step: MigrationStep, now: datetime, settings: Settings) -> str | None:
