@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, StringConstraints
 
 from api.contract import Shape
-from api.v1.schemas.common import NAME, Moment, Page, PageQuery
+from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
 
 
 class HostUseShape(Shape):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api.contract import Shape
-from api.v1.schemas.common import NAME, Moment, Page, PageQuery
+from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
 from lmigrate.states import MigrationStatus
 
 

@@ -1,4 +1,4 @@
-"""What several answers of ``/v1`` have in common."""
+"""Pages of ``/v1``, and what their queries are made of."""
 
 from __future__ import annotations
 
