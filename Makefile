@@ -112,8 +112,10 @@ run: venv ## Start every process of the Procfile on this machine
 # -- housekeeping ---------------------------------------------------------------------------------
 
 .PHONY: docs
-docs: venv ## Write the pages that come from the code: settings and API
+docs: venv ## Write the generated pages: settings, API reference, API samples
 	$(BIN)/python docs/settings.py
+	$(BIN)/python -m api.docs
+	$(BIN)/python -m tests.contract.api_samples
 	$(BIN)/python -m api.docs
 
 .PHONY: clean

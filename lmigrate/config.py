@@ -121,7 +121,7 @@ class ApiSettings(_Section):
     """The HTTP API."""
 
     bind: str = Field("127.0.0.1:8774", description="Address and port to listen on.")
-    threads: int = Field(8, ge=1, description="Requests served side by side.")
+    threads: int = Field(32, ge=1, description="Requests served side by side; a client before 2.34 holds one until the checks have ended.")
     max_body_bytes: int = Field(65536, ge=1024, description="Largest accepted request body.")
 
 
