@@ -17,9 +17,9 @@ from tests.integration.mail import Message, name_of
 BEFORE_SWITCHOVER = ["select_destination", "check_destination", "check_source", "pre_live_migration", "migrate"]
 
 
-@pytest.fixture(params=["shared", "private"])
-def cluster(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Cluster:
-    return Cluster(tmp_path, "node5", "node6", is_shared=request.param == "shared")
+@pytest.fixture
+def cluster(database: str, tmp_path: Path) -> Cluster:
+    return Cluster(tmp_path, "node5", "node6")
 
 
 def check_cancelled(cluster: Cluster, migration_id: int, before: object) -> None:

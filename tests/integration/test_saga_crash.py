@@ -27,9 +27,9 @@ from tests.integration.mail import Message, WorkerDied, name_of
 Moment = Literal["claimed", "done"]
 
 
-@pytest.fixture(params=["shared", "private"])
-def cluster(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Cluster:
-    return Cluster(tmp_path, "node5", "node6", is_shared=request.param == "shared")
+@pytest.fixture
+def cluster(database: str, tmp_path: Path) -> Cluster:
+    return Cluster(tmp_path, "node5", "node6")
 
 
 class Dying:
