@@ -57,6 +57,7 @@ VIR_MIGRATE_PARAM_PERSIST_XML: str
 VIR_MIGRATE_PARAM_URI: str
 
 class libvirtError(Exception):
+    err: tuple[Any, ...] | None
     def get_error_code(self) -> int: ...
     def get_error_domain(self) -> int: ...
 

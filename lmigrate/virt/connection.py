@@ -126,13 +126,21 @@ class Connection:
     def _new(self) -> libvirt.virConnect:
         _EVENTS.start()
         opened = libvirt.open(self._uri)
-        opened.setKeepAlive(KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
+        _keep_alive(opened)
         return opened
 
     def close(self) -> None:
         """Forget the connection; the next call opens a new one."""
         with self._lock:
             self._connection = None
+
+
+def _keep_alive(opened: libvirt.virConnect) -> None:
+    try:
+        opened.setKeepAlive(KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # a driver in this very process: nothing to lose
+            raise
 
 
 def translated(error: libvirt.libvirtError, host: str) -> HypervisorError:
