@@ -41,7 +41,7 @@ def test_its_own_host_is_refused(lab: Lab, wire: Wire, guest: Guest, version: st
         ended = wire.move(guest.uuid, home)
         assert ended["status"] == "failed", story(ended)
         said = ended["error"]
-    assert f"Unable to migrate instance ({guest.uuid}) to current host ({home})" in said or f"{home}: " in said
+    assert f"Unable to migrate instance ({guest.uuid}) to current host ({home})" in said
     assert_unchanged(lab, before)
 
 

@@ -19,7 +19,7 @@ from tests.lab.world import World, assert_unchanged
 pytestmark = pytest.mark.lab
 
 #: ids, attempts, rounds, and which side a look is for
-IDS_ONLY = re.compile(r"\((?:(?:\d+|'source'|'destination')(?:, |,?\)))*|\(\)")
+IDS_ONLY = re.compile(r"[\[(](?:(?:\d+|'source'|'destination')(?:, ?)?)*[\])]")
 
 
 def lmigrate(lab: Lab, *arguments: str) -> subprocess.CompletedProcess[str]:
