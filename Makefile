@@ -116,7 +116,6 @@ docs: venv ## Write the generated pages: settings, API reference, API samples
 	$(BIN)/python docs/settings.py
 	$(BIN)/python -m api.docs
 	$(BIN)/python -m tests.contract.api_samples
-	$(BIN)/python -m api.docs
 
 .PHONY: clean
 clean: ## Remove everything that make made
