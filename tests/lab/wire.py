@@ -15,7 +15,7 @@ NEWEST = "2.96"
 Json = dict[str, Any]
 
 
-def eventually(what: str, look: Callable[[], Any], deadline_s: float = 20.0) -> Any:
+def eventually(what: str, look: Callable[[], Any], deadline_s: float = 30.0) -> Any:
     """The first true answer of ``look``."""
     until = time.monotonic() + deadline_s
     while not (found := look()):
@@ -55,7 +55,7 @@ class Wire:
         """Wait for the end; the migration with its journal."""
         return self.until(migration_id, lambda found: found["status"] in ENDED, deadline_s)
 
-    def status(self, migration_id: int, *statuses: str, deadline_s: float = 20.0) -> Json:
+    def status(self, migration_id: int, *statuses: str, deadline_s: float = 30.0) -> Json:
         """Wait for one of ``statuses``."""
         return self.until(migration_id, lambda found: found["status"] in statuses, deadline_s)
 
