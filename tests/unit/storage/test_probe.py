@@ -28,6 +28,12 @@ def test_nothing_is_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_where_a_directory_was_expected(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a leftover")
+    probe.remove_probes([tmp_path / "file", tmp_path / "file" / "below"], "u")
+    assert (tmp_path / "file").read_text() == "a leftover"
+
+
 def test_the_directory_is_touched_before_it_is_looked_at(tmp_path: Path) -> None:
     """An NFS client answers from its cache otherwise."""
     before = tmp_path.stat().st_mtime_ns
