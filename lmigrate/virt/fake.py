@@ -96,11 +96,11 @@ class FakeHypervisor:
             self._active("set_max_downtime_ms", uuid)
 
     def pause(self, uuid: str) -> None:
-        """Running → paused."""
+        """Running → paused; while it is moved libvirt counts that as a pause of the move, and ends it with the move."""
         with self._world.changing(self._name, uuid):
             domain = self._active("pause", uuid)
             if domain.is_running:
-                domain.set_state(PowerState.PAUSED, "user")
+                domain.set_state(PowerState.PAUSED, "migration" if domain.job.is_active else "user")
 
     def resume(self, uuid: str) -> None:
         """Paused → running."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -47,8 +50,14 @@ class Pair(Protocol):
     def boot(self, *, is_persistent: bool = True, is_paused: bool = False) -> str:
         """A running guest on the source; its UUID."""
 
+    def warm_up(self) -> None:
+        """Wait until a guest has something to copy."""
+
     def never_end(self) -> None:
         """From now on a copy goes on until it is aborted."""
+
+    def in_the_copy(self, uuid: str, act: Callable[[], None]) -> None:
+        """Call ``act`` once, while the guest is copied."""
 
 
 def spec(pair: Pair, uuid: str, mark: str, *, is_persistent: bool = True, bandwidth_mib_s: int = 0) -> MigrateSpec:
@@ -88,8 +97,15 @@ class FakePair:
         xml = guest_xml(new_uuid(), "kvm", None)
         return self.world.boot("node5", xml, is_persistent=is_persistent, is_paused=is_paused)
 
+    def warm_up(self) -> None:
+        pass
+
     def never_end(self) -> None:
         self.world.at("copying", lambda move: move.wait_for_abort())
+
+    def in_the_copy(self, uuid: str, act: Callable[[], None]) -> None:
+        acts = iter([act])
+        self.world.at("copying", lambda move: next(acts, lambda: None)() if move.uuid == uuid else None)
 
     def remove_guests(self) -> None:
         assert self.world.split_brains == []
@@ -116,8 +132,19 @@ class LibvirtPair:
             subprocess.run(["virsh", "--quiet", "--connect", "qemu:///system", *command], check=True, capture_output=True, text=True)
         return uuid
 
+    def warm_up(self) -> None:
+        time.sleep(1.5)  # the tick guest fills its memory
+
     def never_end(self) -> None:
         """The guest's memory is filled, and the tests ask for 1 MiB/s."""
+
+    def in_the_copy(self, uuid: str, act: Callable[[], None]) -> None:
+        def watch() -> None:
+            while self.source.job(uuid).memory_total_bytes == 0:
+                time.sleep(0.02)
+            act()
+
+        threading.Thread(target=watch, daemon=True).start()
 
     def remove_guests(self) -> None:
         for uuid in self._uuids:

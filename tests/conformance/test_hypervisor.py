@@ -168,7 +168,7 @@ def test_the_mark_moves_along_with_the_next_move_back(pair: Pair) -> None:
 def test_a_running_copy_and_its_abort(pair: Pair) -> None:
     uuid = pair.boot()
     pair.never_end()
-    time.sleep(1.5)  # the real guest fills its memory
+    pair.warm_up()
     call = InBackground(pair.source, spec(pair, uuid, MARK, bandwidth_mib_s=1))
     until(lambda: pair.source.job(uuid).memory_total_bytes > 0 and state(pair.destination, uuid) == (PowerState.PAUSED, "migration"))
     job = pair.source.job(uuid)
@@ -190,13 +190,30 @@ def test_a_running_copy_and_its_abort(pair: Pair) -> None:
 def test_a_guest_that_ends_while_it_is_copied(pair: Pair) -> None:
     uuid = pair.boot()
     pair.never_end()
-    time.sleep(1.5)
+    pair.warm_up()
     call = InBackground(pair.source, spec(pair, uuid, MARK, bandwidth_mib_s=1))
     until(lambda: pair.source.job(uuid).memory_total_bytes > 0 and state(pair.destination, uuid) == (PowerState.PAUSED, "migration"))
     pair.source.destroy(uuid)
     assert isinstance(call.end(), HypervisorError)
     assert state(pair.source, uuid) == (PowerState.SHUTOFF, "destroyed")
     assert pair.destination.domain(uuid) is None
+
+
+def test_a_guest_that_is_paused_in_the_copy(pair: Pair) -> None:
+    """What the policy's force_complete counts on."""
+    uuid = pair.boot()
+    pair.warm_up()
+    seen: list[tuple[PowerState, str] | None] = []
+
+    def pause() -> None:
+        pair.source.pause(uuid)
+        seen.append(state(pair.source, uuid))
+
+    pair.in_the_copy(uuid, pause)
+    pair.source.migrate(spec(pair, uuid, MARK, bandwidth_mib_s=8))
+    assert seen == [(PowerState.PAUSED, "migration")]  # libvirt takes it for a part of the move
+    assert state(pair.source, uuid) == (PowerState.SHUTOFF, "migrated")
+    assert state(pair.destination, uuid) == (PowerState.RUNNING, "migrated")
 
 
 def test_a_destination_that_cannot_be_reached(pair: Pair) -> None:
