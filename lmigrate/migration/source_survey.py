@@ -46,11 +46,11 @@ def survey(context: StepContext, domain: DomainInfo) -> Survey:
 
 def _local_disk(context: StepContext, disk: DiskInfo) -> LocalDisk:
     path = disk.path or ""
-    info, *chain = disk_image.inspect_chain(path)
+    info, *chain = disk_image.inspect_chain(path, disk.format or "raw")  # raw: libvirt's own default
     return LocalDisk(
         device_name=disk.device_name,
         path=path,
-        format=disk.format or info.format,
+        format=info.format,
         # a raw image carries no size of its own that a guest could not have been given more of
         capacity_bytes=disk.capacity_bytes or info.capacity_bytes,
         allocation_bytes=info.allocation_bytes,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lmigrate import shell
 from lmigrate.db.models import BlockDeviceMapping
 from lmigrate.db.session import writing
 from lmigrate.states import MigrationStatus
@@ -50,7 +51,7 @@ def test_the_same_base_is_not_copied(cluster: Cluster, base: Path) -> None:
     modes, made = copy_modes(cluster), list[list[disk_image.ImageInfo]]()
     uuid = boot_over(cluster, base)
     there = cluster.instances("node6") / uuid / "disk0"
-    cluster.world.at("begin", lambda _move: made.append(disk_image.inspect_chain(str(there))))
+    cluster.world.at("begin", lambda _move: made.append(disk_image.inspect_chain(str(there), "qcow2")))
     cluster.check_moved(cluster.migrate(uuid, "node6"), "node5", "node6")
     assert modes == ["inc"]
     assert [(image.path, image.capacity_bytes) for image in made[0]] == [(str(there), DISK_BYTES), (str(base), DISK_BYTES)]
@@ -70,11 +71,26 @@ def test_another_base_of_that_name_is(cluster: Cluster, base: Path) -> None:
         return 1
 
     cluster.mail.copies = other_host_has_another
-    cluster.world.at("begin", lambda _move: made.append(disk_image.inspect_chain(str(there))))
+    cluster.world.at("begin", lambda _move: made.append(disk_image.inspect_chain(str(there), "qcow2")))
     migration = cluster.migrate(uuid, "node6")
     assert migration.status is MigrationStatus.COMPLETED
     assert modes == ["full"]
     assert len(made[0]) == 1
+
+
+def test_a_header_that_the_guest_wrote_is_content(cluster: Cluster, base: Path) -> None:
+    """Neither is the file that it names opened, nor is the destination's image made in its format."""
+    uuid = cluster.boot("node5")
+    disk = cluster.instances("node5") / uuid / "disk0"
+    base.unlink()  # so that whoever opened it would fail
+    header = cluster.top / "header"
+    disk_image.create(header, "qcow2", DISK_BYTES)
+    shell.run(["qemu-img", "rebase", "-u", "-f", "qcow2", "-b", str(base), "-F", "qcow2", str(header)])
+    disk.write_bytes(header.read_bytes().ljust(DISK_BYTES, b"\0"))
+    header.unlink()
+    content = disk.read_bytes()
+    cluster.check_moved(cluster.migrate(uuid, "node6"), "node5", "node6")
+    assert (cluster.instances("node6") / uuid / "disk0").read_bytes() == content
 
 
 def test_the_destinations_directory_is_full(cluster: Cluster) -> None:
