@@ -63,7 +63,7 @@ def start(lab: Lab, wire: Wire) -> Iterator[StartGuest]:
             chosen: dict[str, Any] = {"name": f"t{next(_numbers)}", "memory_mib": 32, "rate_hz": 20.0, **options}
             guest = start_guest(lab, host, GuestSpec(**chosen))
             guests.enter_context(guest)
-            wire.wait_found(guest.uuid, host)
+            wire.wait_found(guest.uuid, host, "paused" if guest.spec.paused else "active")
             return guest
 
         yield begin

@@ -93,12 +93,12 @@ class Wire:
         shown = self.nova(f"/servers/{uuid}/os-instance-actions/{newest['request_id']}")["instanceAction"]
         return [str(shown["message"]), *(str(event["details"]) for event in shown["events"])]
 
-    def wait_found(self, uuid: str, host: str) -> None:
-        """Wait until the inventory has found a guest on ``host``, idle."""
+    def wait_found(self, uuid: str, host: str, vm_state: str = "active") -> None:
+        """Wait until the inventory has found a guest on ``host``, as it is now and not as it was on its way there."""
 
         def is_found() -> bool:
             answer = self.http.get(f"/v1/servers/{uuid}")
-            return answer.status_code == 200 and answer.json()["host"] == host and answer.json()["task_state"] is None
+            return answer.status_code == 200 and (answer.json()["host"], answer.json()["vm_state"]) == (host, vm_state)
 
         eventually(f"{uuid} is found on {host}", is_found)
 
