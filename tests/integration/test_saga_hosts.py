@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lmigrate.clock import ago
-from lmigrate.db.models import Host, Migration
-from lmigrate.db.session import writing
+from lmigrate.db.models import DomainSighting, Host, Migration, MigrationStep
+from lmigrate.db.session import reading, writing
+from lmigrate.ids import new_uuid
 from lmigrate.states import MigrationStatus, Phase
+from lmigrate.virt.fake import FakeHypervisor
 from tests.integration.cluster import Cluster
 
 
@@ -65,6 +68,48 @@ def test_a_requested_host_that_refuses(cluster: Cluster) -> None:
     migration = cluster.migrate(uuid, "node6")
     check_untouched(cluster, migration, before)
     assert "avx512f" in (migration.error or "")
+
+
+def test_the_cpu_of_a_guest_that_has_its_hosts(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvirt calls host-passthrough fit for every host, so it is asked about the source's CPU instead."""
+    asked: list[str] = []
+    monkeypatch.setattr(FakeHypervisor, "compare_cpu", lambda _self, cpu_xml, _type: asked.append(cpu_xml))
+    change_host("node5", cpu={"arch": "x86_64", "xml": "<mode name='host-model'><model>Skylake-Client</model></mode>"})
+    uuid = cluster.boot("node5")
+    with writing() as session:
+        session.query(DomainSighting).one().cpu_xml = "<cpu mode='host-passthrough'/>"
+    migration = cluster.migrate(uuid, "node6")
+    assert asked == ['<cpu mode="custom" match="exact"><model>Skylake-Client</model></cpu>']
+    assert facts_of(migration)["cpu_not_compared"] is None
+
+
+def test_a_cpu_that_is_not_known_is_told(cluster: Cluster) -> None:
+    uuid = cluster.boot("node5")
+    with writing() as session:
+        session.query(DomainSighting).one().cpu_xml = None
+    facts = facts_of(cluster.migrate(uuid, "node6"))
+    assert facts["cpu_not_compared"] == "no CPU of the guest's domain is on record"
+
+
+def facts_of(migration: Migration) -> dict[str, Any]:
+    """Of check_destination."""
+    with reading() as session:
+        row = session.query(MigrationStep).filter_by(migration_id=migration.id, name="check_destination").one()
+        return row.facts or {}
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_another_guest_of_that_name(cluster: Cluster, is_active: bool) -> None:
+    """libvirt would refuse it, but only when the disks have been made."""
+    change_host("node7", memory_mib=8192)
+    uuid, other = cluster.boot("node5"), new_uuid()
+    name = cluster.instance(uuid).name
+    cluster.world.boot("node7", f"<domain type='kvm'><name>{name}</name><uuid>{other}</uuid><memory>1</memory></domain>")
+    if not is_active:
+        cluster.world.domain("node7", other).stop("shutdown")
+    migration = cluster.migrate(uuid)
+    cluster.check_moved(migration, "node5", "node6")
+    assert f"A domain {name} with UUID {other} already exists on node7" in migration.refusals["node7"]
 
 
 def test_a_forced_host_that_refuses_is_the_end(cluster: Cluster) -> None:
