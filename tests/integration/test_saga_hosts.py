@@ -158,24 +158,45 @@ def test_shared_storage(database: str, tmp_path: Path, block_migration: bool | N
     cluster = Cluster(tmp_path, "node5", "node6", "node7", is_shared=True)
     uuid = cluster.boot("node5")
     before = cluster.snapshot()
-    migration = cluster.migrate(uuid, block_migration=block_migration)
+    migration = cluster.migrate(uuid, "node6", block_migration=block_migration)
     if code is None:
         assert migration.status is MigrationStatus.COMPLETED
         return
     check_untouched(cluster, migration, before)
-    assert (migration.error_code, migration.attempt) == (code, 1)  # a fault of the request: no second host is tried
+    assert (migration.error_code, migration.attempt) == (code, 1)
 
 
 @pytest.mark.parametrize(("block_migration", "code"), [(False, "InvalidSharedStorage"), (True, None), (None, None)])
 def test_local_storage(cluster: Cluster, block_migration: bool | None, code: str | None) -> None:
     uuid = cluster.boot("node5")
     before = cluster.snapshot()
-    migration = cluster.migrate(uuid, block_migration=block_migration)
+    migration = cluster.migrate(uuid, "node6", block_migration=block_migration)
     if code is None:
         assert migration.status is MigrationStatus.COMPLETED
         return
     check_untouched(cluster, migration, before)
     assert (migration.error_code, migration.attempt) == (code, 1)
+
+
+def test_the_next_host_when_one_does_not_share(cluster: Cluster) -> None:
+    """What is shared is a property of two hosts: a request that named none may be carried out by another."""
+    cluster._directories["node7"] = cluster.instances("node5")
+    change_host("node7", instances_path=str(cluster.instances("node5")))
+    change_host("node6", memory_mib=8192)
+    migration = cluster.migrate(cluster.boot("node5"), block_migration=False)
+    cluster.check_moved(migration, "node5", "node7")
+    assert "node5 is not on shared storage" in migration.refusals["node6"]
+
+
+@pytest.mark.parametrize("block_migration", [True, False])
+def test_no_host_fits_what_was_said_of_the_disks(database: str, tmp_path: Path, block_migration: bool) -> None:
+    cluster = Cluster(tmp_path, "node5", "node6", "node7", is_shared=block_migration)
+    uuid = cluster.boot("node5")
+    before = cluster.snapshot()
+    migration = cluster.migrate(uuid, block_migration=block_migration)
+    check_untouched(cluster, migration, before)
+    assert migration.error_code == "NoValidHost"
+    assert (migration.error or "").count("node5 is not on ") == 2
 
 
 def test_a_domain_of_that_uuid_on_the_destination_is_not_touched(cluster: Cluster) -> None:
