@@ -27,6 +27,7 @@ def begin_attempt(session: Session, migration: Migration) -> list[StepMessage]:
     migration.status = MigrationStatus.ACCEPTED
     migration.dest_host = None
     migration.prechecked_at = None
+    migration.resends = 0
     migration.error = migration.error_code = migration.fault = None
     return plan_journal(session, migration)
 

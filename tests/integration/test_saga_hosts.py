@@ -11,6 +11,7 @@ from lmigrate.clock import ago
 from lmigrate.db.models import DomainSighting, Host, Migration, MigrationStep
 from lmigrate.db.session import reading, writing
 from lmigrate.ids import new_uuid
+from lmigrate.migration.attempt import begin_attempt
 from lmigrate.states import MigrationStatus, Phase
 from lmigrate.virt.fake import FakeHypervisor
 from tests.integration.cluster import Cluster
@@ -46,6 +47,15 @@ def test_the_next_host_when_one_refuses(cluster: Cluster) -> None:
     cluster.check_moved(migration, "node5", "node6")
     assert migration.attempt == 2
     assert "avx512f" in migration.refusals["node7"]
+
+
+def test_the_next_attempt_is_sent_again_without_the_pause_of_the_first(cluster: Cluster) -> None:
+    migration_id = cluster.request(cluster.boot("node5"))
+    with writing() as session:
+        migration = session.get_one(Migration, migration_id)
+        migration.resends = 3
+        begin_attempt(session, migration)
+    assert (cluster.migration(migration_id).attempt, cluster.migration(migration_id).resends) == (2, 0)
 
 
 def test_every_host_refuses_with_its_own_reason(cluster: Cluster) -> None:
