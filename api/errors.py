@@ -112,7 +112,7 @@ def _lmigrate_error(error: lm.LmigrateError) -> Response:
     status = status_of(error)
     if status >= 500:
         log.error("request failed", error=str(error), code=error.code, exc_info=error)
-    if status == 500:
+    if status == 500 and not isinstance(error, lm.PrechecksNotEnded):  # the migration goes on: who asked must know
         return answer(status, "UnexpectedError", _unexpected_message())
     return answer(status, error.code, str(error))
 

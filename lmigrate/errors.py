@@ -12,8 +12,8 @@
     │       InsufficientMemory
     ├── HypervisorError     libvirt said no, or did not answer
     │   └── HypervisorUnavailable, HypervisorTimeout, DomainNotFound
-    └── our own parts       BrokerUnavailable, StepFailed, MigrationFailed,
-                            OutcomeUnknown, InjectedFault
+    └── our own parts       BrokerUnavailable, PrechecksNotEnded, StepFailed,
+                            MigrationFailed, OutcomeUnknown, InjectedFault
 
 The docstring of a class is its message; ``{name}`` fields are filled from the
 keyword arguments given to the constructor.  ``code`` is stable and safe to match
@@ -120,6 +120,10 @@ class NoValidHost(RequestError):
 
 class MigrationPreCheckError(HostError):
     """Migration pre-check error: {reason}"""
+
+
+class PrechecksNotEnded(LmigrateError):
+    """The checks have not ended after {timeout_s} s; migration {migration} goes on. `lmigrate migration show {migration}` tells how."""
 
 
 class ComputeServiceUnavailable(HostError):

@@ -12,7 +12,15 @@ from lmigrate.clock import utcnow
 from lmigrate.db.models import Instance, InstanceAction, Migration, MigrationStep
 from lmigrate.db.session import reading, writing
 from lmigrate.db.stores import migrations
-from lmigrate.errors import BrokerUnavailable, InstanceInvalidState, InstanceNotFound, LmigrateError, MigrationPreCheckError, UnknownHost
+from lmigrate.errors import (
+    BrokerUnavailable,
+    InstanceInvalidState,
+    InstanceNotFound,
+    LmigrateError,
+    MigrationPreCheckError,
+    PrechecksNotEnded,
+    UnknownHost,
+)
 from lmigrate.ids import new_uuid
 from lmigrate.migration.dispatch import Address, StepMessage
 from lmigrate.migration.request import LiveMigrationRequest, request_live_migration, wait_for_prechecks
@@ -169,7 +177,15 @@ def test_waiting_for_the_checks_ends_with_their_reason(phase: Phase) -> None:
         wait_for_prechecks(migration_id, 5)
 
 
+def test_the_reason_is_said_once() -> None:
+    migration_id = request(instance())
+    change(migration_id, phase=Phase.ENDED, error=str(MigrationPreCheckError(reason="no room")))
+    with pytest.raises(MigrationPreCheckError) as error:
+        wait_for_prechecks(migration_id, 5)
+    assert str(error.value) == "Migration pre-check error: no room"
+
+
 def test_waiting_for_the_checks_has_an_end() -> None:
     migration_id = request(instance())
-    with pytest.raises(MigrationPreCheckError, match=f"migration {migration_id} goes on"):
+    with pytest.raises(PrechecksNotEnded, match=f"migration {migration_id} goes on"):
         wait_for_prechecks(migration_id, 0.1)
