@@ -20,7 +20,7 @@ def eventually(what: str, look: Callable[[], Any], deadline_s: float = 30.0) -> 
     until = time.monotonic() + deadline_s
     while not (found := look()):
         assert time.monotonic() < until, f"not within {deadline_s:g} s: {what}"
-        time.sleep(0.03)
+        time.sleep(0.05)
     return found
 
 
@@ -64,7 +64,7 @@ class Wire:
         until = time.monotonic() + deadline_s
         while not holds(found := self.get(f"/v1/migrations/{migration_id}", samples=False)):
             assert time.monotonic() < until, f"not within {deadline_s:g} s: {story(found)}"
-            time.sleep(0.03)
+            time.sleep(0.1)  # each look costs the machine, and so the migration, some 20 ms
         return found
 
     def abort(self, uuid: str, migration_id: int) -> httpx.Response:
