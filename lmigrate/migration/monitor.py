@@ -47,7 +47,7 @@ class Monitor:
     def _tick(self) -> None:
         try:
             stats = self.context.hypervisor.job(self.context.instance.uuid)
-            if stats.is_active:
+            if stats.is_migration:
                 self._store(stats)
                 self._act(stats)
         except _LOOK_AGAIN as error:  # a look that failed changes nothing; the job goes on without us
@@ -86,9 +86,9 @@ class Monitor:
         elif choice.action is Action.ABORT:
             self._abort(choice.reason)
         elif choice.action is Action.PAUSE:
+            self.context.keep({"is_paused_by_us": True})  # before the pause: whoever undoes it must know
             hypervisor.pause(uuid)
             self.was_paused = True
-            self.context.keep({"is_paused_by_us": True})
 
     def _abort(self, reason: str) -> None:
         self.context.hypervisor.abort_job(self.context.instance.uuid)

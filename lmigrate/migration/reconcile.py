@@ -9,18 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+
 from lmigrate.clock import utcnow
 from lmigrate.config import Settings
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, hosts, journal, migrations
-from lmigrate.errors import ComputeServiceUnavailable, LmigrateError, MigrationAborted
+from lmigrate.errors import ComputeServiceUnavailable, Fault, LmigrateError, MigrationAborted
 from lmigrate.migration.attempt import tail_messages
 from lmigrate.migration.dispatch import Dispatcher, StepMessage
 from lmigrate.migration.rollback import roll_back
 from lmigrate.migration.runner import begin_rollback
 from lmigrate.migration.steps import POSITION
 from lmigrate.states import Phase, StepState
+
+log = structlog.get_logger(__name__)
 
 MAX_PAUSE_S = 300.0
 
@@ -39,7 +43,8 @@ def reconcile(settings: Settings, dispatcher: Dispatcher) -> list[str]:
     for migration_id in _open_migrations():
         try:
             sentence = _reconcile_one(migration_id, settings, dispatcher)
-        except LmigrateError as error:  # the others must not wait for this one
+        except Exception as error:  # whatever it is, the others must not wait for this one
+            log.exception("a migration could not be reconciled", migration=migration_id)
             sentence = f"migration {migration_id}: {error}"
         if sentence is not None:
             done.append(sentence)
@@ -82,7 +87,16 @@ def _next_due(session: Session, migration: Migration, settings: Settings) -> Fou
         return None
     if step.state is StepState.READY:
         return _ready(session, migration, step, settings, now)
-    if step.state is StepState.RUNNING and _is_orphan(session, step, now) and _is_orphan_due(migration, step, settings):
+    if step.state is StepState.RUNNING and _is_orphan(session, step, now):
+        return _orphaned(session, migration, step, settings)
+    return None
+
+
+def _orphaned(session: Session, migration: Migration, step: MigrationStep, settings: Settings) -> Found | None:
+    """A step whose worker is gone: it is taken over, unless nobody can and the guest is still at home."""
+    if step.position < POSITION["migrate"] and (hopeless := _why_hopeless(session, migration, step, settings)) is not None:
+        return _give_up(migration, step, hopeless)
+    if _is_orphan_due(migration, step, settings):
         migration.resends += 1
         session.flush()
         return Found(f"{step.name} on {step.host or 'the conductor'} lost its worker; sent again", tail_messages(session, migration))
@@ -94,12 +108,18 @@ def _ready(session: Session, migration: Migration, step: MigrationStep, settings
         return None  # a pause between two tries
     hopeless = _why_hopeless(session, migration, step, settings)
     if hopeless is not None:
-        begin_rollback(migration, hopeless, hopeless.fault)
-        return Found(f"{step.name} is not waited for any longer: {hopeless}", [])
+        return _give_up(migration, step, hopeless)
     if not _is_due(migration, step, settings):
         return None
     migration.resends += 1
     return Found(f"nobody has taken {step.name} on {step.host or 'the conductor'}; sent again", tail_messages(session, migration))
+
+
+def _give_up(migration: Migration, step: MigrationStep, why: LmigrateError) -> Found:
+    # that the source is down is not the destination's fault: no other one would do better
+    fault = Fault.SYSTEM if step.host == migration.source_host else why.fault
+    begin_rollback(migration, why, fault)
+    return Found(f"{step.name} is not waited for any longer: {why}", [])
 
 
 def _why_hopeless(session: Session, migration: Migration, step: MigrationStep, settings: Settings) -> LmigrateError | None:

@@ -17,7 +17,8 @@ EVENT = "resolved_by_operator"
 def resolve(migration_id: int, running_on: str, by: str, dispatcher: Dispatcher) -> str:
     """Go on with a held migration: forward if the guest runs on the destination, back if on the source.
 
-    The steps still look before they touch anything: a copy that runs is never removed.
+    Both hosts are still asked, and each step looks before it touches anything: what was said
+    decides only what could not be told, and a copy that has run is never removed.
 
     Raises:
         MigrationNotFound, NotHeld: there is nothing to resolve.

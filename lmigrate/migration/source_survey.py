@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from lmigrate.storage import disk_image, probe
 from lmigrate.virt.types import DiskInfo, DomainInfo
 from lmigrate.virt.xml import domain as domain_xml
 from lmigrate.virt.xml.document import parse
+
+#: `vhostuser` and `nvme` are told as obstacles of the domain; `blank` is an empty drive
+_KNOWN_TYPES = {"file", "network", "blank", "vhostuser", "nvme"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ def survey(context: StepContext, domain: DomainInfo) -> Survey:
     local = [_local_disk(context, disk) for disk in writable if disk.source_type == "file"]
     shared = {disk.device_name for disk in local if disk.is_shared}
     return Survey(
-        obstacles=[*domain_xml.obstacles(root), *_disk_obstacles(writable, shared)],
+        obstacles=[*domain_xml.obstacles(root), *_disk_obstacles(domain.disks, shared)],
         disks=local,
         needed_files=[*_auxiliary_files(root), *_read_only_disks(domain)],
         removable_files=_removable_files(root, instances_path / domain.uuid),
@@ -65,17 +70,21 @@ def _identity(path: str) -> dict[str, int]:
     return {"size_bytes": identity.size_bytes, "inode": identity.inode, "mtime_ns": identity.mtime_ns}
 
 
-def _disk_obstacles(disks: list[DiskInfo], shared: set[str]) -> list[str]:
-    found = [
-        f"disk {disk.device_name} is a block device of the host ({disk.path}): use a volume or a file"
-        for disk in disks
-        if disk.source_type == "block"
-    ]
-    return found + [
-        f"disk {disk.device_name} is shareable but lies on local storage: put it on shared storage"
-        for disk in disks
-        if disk.source_type == "file" and disk.is_shareable and disk.device_name not in shared
-    ]
+def _disk_obstacles(disks: Iterable[DiskInfo], shared: set[str]) -> list[str]:
+    return [f"disk {disk.device_name} {reason}" for disk in disks if (reason := _why_not(disk, shared))]
+
+
+def _why_not(disk: DiskInfo, shared: set[str]) -> str | None:
+    """Why a disk cannot move, or None; those of types that `domain_xml.obstacles` names are told there."""
+    if disk.source_type == "block":
+        return f"is a block device of the host ({disk.path}): use a volume or a file"
+    if disk.device_type == "lun":
+        return "is passed through as a SCSI LUN: its persistent reservations belong to the host's initiator; use device='disk'"
+    if disk.source_type not in _KNOWN_TYPES:
+        return f"is of type {disk.source_type}, which cannot be moved: use a volume or a file"
+    if disk.source_type == "file" and disk.is_shareable and not disk.is_read_only and disk.device_name not in shared:
+        return "is shareable but lies on local storage: put it on shared storage"
+    return None
 
 
 def _auxiliary_files(root: etree._Element) -> list[NeededFile]:
@@ -94,7 +103,7 @@ def _needed(what: str, path: str) -> NeededFile:
 def _removable_files(root: etree._Element, directory: Path) -> list[str]:
     """Log and firmware variable files below the guest's own directory: they are of no use without it."""
     paths = [domain_xml.nvram_path(root), *domain_xml.character_device_files(root)]
-    return sorted({path for path in paths if path and Path(path).is_relative_to(directory)})
+    return sorted({path for path in paths if path and Path(os.path.normpath(path)).is_relative_to(directory)})
 
 
 def _is_volume_backed(domain: DomainInfo) -> bool:

@@ -110,6 +110,14 @@ class FakeHypervisor:
                 raise self._invalid("domain is already running")
             domain.set_state(PowerState.RUNNING, "unpaused")
 
+    def autostart(self, uuid: str) -> bool:
+        """A mark on the domain."""
+        return self._domain("autostart", uuid).autostart
+
+    def set_autostart(self, uuid: str, *, is_on: bool) -> None:
+        """A mark on the domain."""
+        self._domain("setAutostart", uuid).autostart = is_on
+
     def define(self, xml: str) -> None:
         """A new definition, or in place of the old one."""
         uuid = parse(xml).findtext("./uuid") or ""

@@ -29,6 +29,7 @@ class FakeDomain:
     memory: str = field(default_factory=new_uuid)  # stands for what the guest has in its memory: it moves along
     job: JobStats = NO_JOB
     completed: JobStats | None = None
+    autostart: bool = False
     move: Move | None = None  # the running migrateToURI3
 
     @property

@@ -106,6 +106,14 @@ class LibvirtHypervisor:
         """virDomainResume."""
         self._with_domain("resume", uuid, lambda dom: dom.resume())
 
+    def autostart(self, uuid: str) -> bool:
+        """virDomainGetAutostart."""
+        return bool(self._with_domain("autostart", uuid, lambda dom: dom.autostart()))
+
+    def set_autostart(self, uuid: str, *, is_on: bool) -> None:
+        """virDomainSetAutostart."""
+        self._with_domain("setAutostart", uuid, lambda dom: dom.setAutostart(int(is_on)))
+
     def define(self, xml: str) -> None:
         """virDomainDefineXML."""
         self._call("defineXML", lambda connection: connection.defineXML(xml))

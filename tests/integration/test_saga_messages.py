@@ -78,7 +78,8 @@ def test_a_lost_message_of_the_rollback_is_sent_again(cluster: Cluster, name: st
     cluster.mail.copies = losing = Losing(name)
     migration = cluster.migrate(uuid, "node6")
     assert losing.lost == 1
-    assert migration.phase is Phase.ROLLING_BACK
+    # each of the two looks ends with one: losing the first loses nothing
+    assert migration.phase is (Phase.ENDED if name == "decide" else Phase.ROLLING_BACK)
     cluster.later()
     check_failed(cluster, migration.id, before)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmigrate.clock import ago
+from lmigrate.config import settings
 from lmigrate.db.models import Host, Migration
 from lmigrate.db.session import writing
 from lmigrate.db.stores import journal
@@ -116,15 +117,18 @@ def test_after_the_switchover_a_host_that_is_down_is_waited_for(cluster: Cluster
     cluster.check_moved(cluster.migration(migration_id), "node5", "node6")
 
 
-def test_a_step_after_the_switchover_that_never_succeeds_is_held(cluster: Cluster) -> None:
-    """A file in place of the source's directory cannot be listed: a person has to look."""
+def test_a_step_after_the_switchover_that_never_succeeds_is_held(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source cannot be tidied, whatever is tried: a person has to look."""
+    faults = tmp_path_factory.mktemp("faults")
+    monkeypatch.setenv("LMIGRATE_FAULTS__DIR", str(faults))
+    settings.cache_clear()
+    (faults / "step.post_at_source.before_do").write_text("raise")
     uuid = cluster.boot("node5")
     migration_id = cluster.request(uuid, "node6")
     while name_of(cluster.mail.waiting[0].links[0]) != "post_at_source":
         cluster.mail.deliver_one(cluster.work)
-    disk = cluster.instances("node5") / uuid / "disk0"
-    disk.unlink()
-    disk.mkdir()
     cluster.deliver()
     for _ in range(runner.MAX_FORWARD_TRIES + 5):
         cluster.later()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmigrate.errors import OutcomeUnknown
+from lmigrate.migration.guest_lock import guest_lock
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import MigrationStatus
 
@@ -25,9 +26,11 @@ class PostAtSource(Step):
 
     def do(self, context: StepContext) -> Facts:
         """Facts: removed, kept (files found in the directory that are not known to be the guest's)."""
-        self._leave_domain(context)
-        removed = [path for path in _own_files(context) if _unlink(Path(path))]
-        return {"removed": removed, "kept": self._leave_directory(context)}
+        with guest_lock(context.settings.host.state_dir, context.instance.uuid):
+            self._leave_domain(context)
+            context.check_claim()  # a worker that was away for long may find the guest back at home
+            removed = [path for path in _own_files(context) if _is_the_same(path, context) and _unlink(Path(path))]
+            return {"removed": removed, "kept": self._leave_directory(context)}
 
     def _leave_domain(self, context: StepContext) -> None:
         hypervisor, uuid = context.hypervisor, context.instance.uuid
@@ -37,6 +40,7 @@ class PostAtSource(Step):
         if domain.is_active:
             state = f"{domain.power_state.value} ({domain.reason})"
             raise OutcomeUnknown(reason=f"the guest runs on {context.migration.dest_host}, but the source still has it: {state}")
+        context.check_claim()
         hypervisor.undefine(uuid)
 
     def _leave_directory(self, context: StepContext) -> list[str]:
@@ -55,6 +59,15 @@ def _own_files(context: StepContext) -> list[str]:
     if context.data.is_shared_instance_path:
         return [disk.path for disk in context.data.copied_disks]
     return [disk.path for disk in context.data.copied_disks] + context.data.removable_files
+
+
+def _is_the_same(path: str, context: StepContext) -> bool:
+    """Whether a copied disk is still the file that was copied; what is not a disk has no such proof, and needs none."""
+    inode = context.facts["migrate"].get("inodes", {}).get(path)
+    try:
+        return inode is None or Path(path).stat().st_ino == inode
+    except FileNotFoundError:
+        return False
 
 
 def _unlink(path: Path) -> bool:

@@ -14,9 +14,11 @@ HOME = Seen(exists=True, power_state=RUNNING, reason="booted")
 HOME_MOVING = Seen(exists=True, power_state=RUNNING, reason="booted", is_job_active=True)
 HOME_CANCELLED = Seen(exists=True, power_state=RUNNING, reason="migration-canceled")
 SWITCHING = Seen(exists=True, power_state=PAUSED, reason="migration", is_job_active=True)
-STUCK = Seen(exists=True, power_state=PAUSED, reason="migration")
+STUCK = Seen(exists=True, power_state=PAUSED, reason="migration", is_persistent=True)
+STUCK_TRANSIENT = Seen(exists=True, power_state=PAUSED, reason="migration")
 OWNER_PAUSED = Seen(exists=True, power_state=PAUSED, reason="user")
 LEFT = Seen(exists=True, power_state=SHUTOFF, reason="migrated")
+FORGOTTEN = Seen(exists=True, power_state=SHUTOFF, reason="unknown")  # libvirtd was restarted since
 POWERED_OFF = Seen(exists=True, power_state=SHUTOFF, reason="shutdown")
 POST_COPY = Seen(exists=True, power_state=PAUSED, reason="postcopy", is_job_active=True)
 POST_COPY_FAILED = Seen(exists=True, power_state=PAUSED, reason="postcopy-failed")
@@ -53,7 +55,8 @@ CELLS = [
     (HOME, STRANGER_PAUSED, NOT_MOVED),
     (HOME, ARRIVED, HOLD),
     (HOME, STRANGER, HOLD),
-    (HOME_MOVING, ARRIVED, HOLD),
+    (HOME, ARRIVED_PAUSED, HOLD),
+    (HOME_MOVING, ARRIVED, MOVING),  # asked one after the other
     # the destination runs it
     (STUCK, ARRIVED, MOVED),
     (NONE, ARRIVED, MOVED),
@@ -74,7 +77,11 @@ CELLS = [
     (SWITCHING, NONE, MOVING),
     (STUCK, INCOMING, HOLD),
     (STUCK, NONE, NOT_MOVED),
-    (STUCK, ARRIVED_STOPPED, NOT_MOVED),
+    (STUCK, ARRIVED_STOPPED, HOLD),
+    (STUCK, ARRIVED_PAUSED, HOLD),
+    (STUCK_TRANSIENT, NONE, HOLD),
+    (STUCK_TRANSIENT, INCOMING, HOLD),
+    (OWNER_PAUSED, ARRIVED_PAUSED, HOLD),
     (OWNER_PAUSED, NONE, NOT_MOVED),
     (OWNER_PAUSED, INCOMING, NOT_MOVED),
     (LEFT, INCOMING, MOVED),
@@ -90,13 +97,21 @@ CELLS = [
     (NONE, NONE, HOLD),
     (POWERED_OFF, NONE, NOT_MOVED),
     (POWERED_OFF, INCOMING, NOT_MOVED),
-    (POWERED_OFF, ARRIVED_STOPPED, NOT_MOVED),
+    (POWERED_OFF, STARTING, NOT_MOVED),
+    (POWERED_OFF, ARRIVED_STOPPED, HOLD),
+    (POWERED_OFF, ARRIVED_PAUSED, HOLD),
+    (FORGOTTEN, NONE, NOT_MOVED),
+    (FORGOTTEN, INCOMING, HOLD),
+    (FORGOTTEN, ARRIVED_STOPPED, HOLD),
+    (FORGOTTEN, ARRIVED_PAUSED, MOVED),
+    (FORGOTTEN, ARRIVED, MOVED),
     # a host does not answer
     (None, ARRIVED, MOVED),
     (None, STRANGER, HOLD),
     (None, INCOMING, HOLD),
     (None, NONE, HOLD),
     (HOME, None, HOLD),
+    (HOME_MOVING, None, MOVING),
     (LEFT, None, HOLD),
     (NONE, None, HOLD),
     (None, None, HOLD),
@@ -104,7 +119,9 @@ CELLS = [
 
 
 @pytest.mark.parametrize(
-    ("source", "destination", "verdict"), CELLS, ids=[f"{source} | {told(destination)}" for source, destination, _ in CELLS]
+    ("source", "destination", "verdict"),
+    CELLS,
+    ids=[f"{number}: {source} | {told(destination)}" for number, (source, destination, _) in enumerate(CELLS)],
 )
 def test_cell(source: Seen | None, destination: Seen | None, verdict: Verdict) -> None:
     decision = decide(source, destination, RUNNING)
