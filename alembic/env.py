@@ -41,7 +41,9 @@ if handed_in is not None:
     run(handed_in)
 else:
     engine = make_engine(settings().database)
-    with engine.connect().execution_options(lmigrate_write=True) as connection:
-        run(connection)
-        connection.commit()
-    engine.dispose()
+    try:
+        with engine.connect().execution_options(lmigrate_write=True) as connection:
+            run(connection)
+            connection.commit()
+    finally:
+        engine.dispose()

@@ -10,6 +10,13 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from lmigrate.errors import RequestError
 
+#: PostgreSQL's text cannot hold it
+_NUL = "the character NUL is in no name"
+
+
+class MalformedRequest(RequestError):
+    """Malformed request: {reason}"""
+
 
 class MalformedBody(RequestError):
     """Malformed request body: {reason}"""
@@ -22,6 +29,8 @@ def install(app: Flask, max_bytes: int) -> None:
 
 
 def _check() -> None:
+    if "\0" in request.path or any("\0" in word for pair in request.args.items(multi=True) for word in pair):
+        raise MalformedRequest(reason=_NUL)
     if request.method not in {"POST", "PUT", "PATCH"} or request.url_rule is None:
         return
     if not request.get_data(cache=True):  # raises 413 when it is too large
@@ -40,8 +49,11 @@ def json_object() -> dict[str, Any]:
     data = request.get_data(cache=True)
     try:
         value = json.loads(data, parse_constant=_refuse_constant)
+        text = json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot be stored
     except (ValueError, RecursionError) as error:
         raise MalformedBody(reason=str(error)) from error
+    if b"\\u0000" in text:
+        raise MalformedBody(reason=_NUL)
     if not isinstance(value, dict):
         raise MalformedBody(reason="a JSON object is needed")
     return value

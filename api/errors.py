@@ -33,6 +33,8 @@ STATUS: tuple[tuple[type[lm.LmigrateError], int], ...] = (
     (lm.VolumeExists, 409),
     (lm.InstanceInvalidState, 409),
     (lm.AbortTooLate, 409),
+    (lm.NotHeld, 409),
+    (lm.ResolutionRefused, 409),
     (lm.MigrationAborted, 409),
     (lm.RequestError, 400),
     (lm.HostError, 400),
@@ -62,8 +64,8 @@ class NotFound(lm.RequestError):
     """The resource could not be found."""
 
 
-class Conflict(lm.RequestError):
-    """The request is in conflict with what is there."""
+class MarkerNotFound(NotFound):
+    """Marker {marker} could not be found: begin again without one."""
 
 
 def install(app: Flask) -> None:
@@ -79,8 +81,6 @@ def status_of(error: lm.LmigrateError) -> int:
     """The HTTP status that ``error`` is answered with."""
     if isinstance(error, NotFound):
         return 404
-    if isinstance(error, Conflict):
-        return 409
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 
@@ -114,7 +114,7 @@ def _lmigrate_error(error: lm.LmigrateError) -> Response:
     status = status_of(error)
     if status >= 500:
         log.error("request failed", error=str(error), code=error.code, exc_info=error)
-    if status == 500:
+    if status == 500 and not isinstance(error, lm.PrechecksNotEnded):  # the migration goes on: who asked must know
         return answer(status, "UnexpectedError", _unexpected_message())
     return answer(status, error.code, str(error))
 

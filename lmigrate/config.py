@@ -131,7 +131,7 @@ class ApiSettings(_Section):
     """The HTTP API."""
 
     bind: str = Field("127.0.0.1:8774", description="Address and port to listen on.")
-    threads: int = Field(8, ge=1, description="Requests served side by side.")
+    threads: int = Field(32, ge=1, description="Requests served side by side; a client before 2.34 holds one until the checks have ended.")
     max_body_bytes: int = Field(65536, ge=1024, description="Largest accepted request body.")
 
 
@@ -243,6 +243,9 @@ class ConductorSettings(_Section):
 
     concurrency: int = Field(8, ge=1, description="Tasks that run side by side.")
     reconcile_interval_s: float = Field(5.0, gt=0, description="Seconds between two looks for migrations that stand still.")
+    max_resends: int = Field(
+        4, ge=1, description="A step before the move that nobody takes ends its attempt after so many re-sends, each pause twice the last."
+    )
     resend_after_s: float = Field(10.0, gt=0, description="A step that nobody claimed for this long is sent again, in seconds.")
 
 

@@ -3,7 +3,7 @@
     LmigrateError
     ├── RequestError        the request is at fault: another host cannot help
     │   ├── InvalidInput, UnknownHost, InstanceNotFound, MigrationNotFound
-    │   ├── InstanceInvalidState, AbortTooLate, MigrationAborted, NoValidHost
+    │   ├── InstanceInvalidState, AbortTooLate, NotHeld, ResolutionRefused, MigrationAborted, NoValidHost
     │   └── InvalidLocalStorage, InvalidSharedStorage, NotMigratable
     ├── HostError           one host is at fault: the conductor may try the next
     │   ├── MigrationPreCheckError, ComputeServiceUnavailable, UnableToMigrateToSelf
@@ -12,8 +12,8 @@
     │       InsufficientMemory
     ├── HypervisorError     libvirt said no, or did not answer
     │   └── HypervisorUnavailable, HypervisorTimeout, DomainNotFound
-    └── our own parts       BrokerUnavailable, StepFailed, MigrationFailed,
-                            OutcomeUnknown, InjectedFault
+    └── our own parts       BrokerUnavailable, PrechecksNotEnded, StepFailed,
+                            MigrationFailed, OutcomeUnknown, InjectedFault
 
 The docstring of a class is its message; ``{name}`` fields are filled from the
 keyword arguments given to the constructor.  ``code`` is stable and safe to match
@@ -90,6 +90,14 @@ class AbortTooLate(RequestError):
     """Migration {migration} is {status}: it can no longer be aborted. {remedy}"""
 
 
+class NotHeld(RequestError):
+    """Migration {migration} is {status}: only one in status error waits for an operator."""
+
+
+class ResolutionRefused(RequestError):
+    """Migration {migration} cannot be resolved that way: {reason}"""
+
+
 class InvalidLocalStorage(RequestError):
     """{path} is not on local storage: {reason}"""
 
@@ -112,6 +120,10 @@ class NoValidHost(RequestError):
 
 class MigrationPreCheckError(HostError):
     """Migration pre-check error: {reason}"""
+
+
+class PrechecksNotEnded(LmigrateError):
+    """The checks have not ended after {timeout_s} s; migration {migration} goes on. `lmigrate migration show {migration}` tells how."""
 
 
 class ComputeServiceUnavailable(HostError):

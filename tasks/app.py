@@ -54,7 +54,8 @@ def make_app() -> Celery:
         worker_enable_remote_control=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_pool_limit=4,
+        # Flower's inspector holds a connection and waits for a second one in up to 16 threads: with 4 it stood still for ever.
+        broker_pool_limit=20,
         broker_transport_options=transport_options(settings().host.name),
         task_publish_retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5},
         worker_hijack_root_logger=False,

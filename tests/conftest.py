@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from lmigrate.config import settings
 from lmigrate.db.session import engine
@@ -26,7 +27,20 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lmigrate")
     group.addoption("--db", choices=["sqlite", "postgresql"], default="sqlite", help="database that the tests run on")
+    group.addoption("--update-golden", action="store_true", help="write the files of tests/golden anew instead of comparing them")
     group.addoption("--require-lab", action="store_true", help="a lab or kvm test that would be skipped fails instead")
+
+
+def pytest_configure() -> None:
+    """Plain log lines: structlog's own default draws a page of local variables for each exception."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ],
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -86,8 +100,10 @@ def database(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("LMIGRATE_DATABASE__URL", url)
     settings.cache_clear()
     engine.cache_clear()
+    made = engine()
     yield url
-    engine().dispose()
+    made.dispose()
+    engine().dispose()  # another one, if the test has changed the settings
     engine.cache_clear()
     settings.cache_clear()
 

@@ -133,6 +133,7 @@ def upgrade() -> None:
     sa.Column('error_code', sa.String(length=64), nullable=True),
     sa.Column('error', sa.Text(), nullable=True),
     sa.Column('fault', sa.String(length=16), nullable=True),
+    sa.Column('resolution', sa.String(length=16), nullable=True),
     sa.Column('abort_requested_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('prechecked_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('switched_over_at', sa.DateTime(timezone=True), nullable=True),

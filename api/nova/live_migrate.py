@@ -1,8 +1,8 @@
 """``os-migrateLive``: from Nova's words to a request of ours.
 
-<2.30   a named host bypasses the scheduler (Nova's "forced" path)
-≥2.30   a named host is what the scheduler has to confirm, unless ``force``
-<2.34   the answer waits for the checks and carries their error
+A named host is always what the scheduler has to confirm; only ``force`` (2.30 to 2.67) skips it.
+(Nova lets a host that is named before 2.30 skip the scheduler too; here nobody gets past the
+checks without having said so.)  Before 2.34 the answer waits for the checks and carries their error.
 """
 
 from __future__ import annotations
@@ -47,8 +47,6 @@ def _request(server_id: str, asked: Any) -> LiveMigrationRequest:
 
 
 def _is_forced(asked: Any) -> bool:
-    if not at_least("2.30"):
-        return asked.host is not None
     forced: bool = getattr(asked, "force", False)
     if forced and asked.host is None:
         raise ForceWithoutHost

@@ -3,7 +3,7 @@
     class Server(Versioned):
         id: str
         locked: Annotated[bool, since("2.9")]
-        flavor_link: Annotated[FlavorLink, until("2.46"), Field(alias="flavor")]
+        flavor_link: Annotated[FlavorLink, until("2.46"), Field(serialization_alias="flavor")]
         flavor: Annotated[Flavor, since("2.47")]
 
 ``dump`` writes what one microversion has, ``model_at`` makes the class that has
@@ -58,7 +58,7 @@ def between(first: str, last: str) -> Span:
 class Versioned(BaseModel):
     """Base of everything that Nova's wire answers with."""
 
-    model_config = ConfigDict(frozen=True, validate_by_name=True, validate_by_alias=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class OnWire(BaseModel):
@@ -71,7 +71,7 @@ def dump(value: Any, version: Microversion) -> Any:
     """``value`` as JSON types, with the fields that ``version`` has."""
     if isinstance(value, Versioned):
         return {
-            field.alias or name: dump(getattr(value, name), version)
+            field.serialization_alias or name: dump(getattr(value, name), version)
             for name, field in _fields_at(type(value), version)
             if not (getattr(value, name) is None and _omits_none(field))
         }
@@ -91,13 +91,13 @@ def model_at(model: type[Versioned], version: Microversion) -> type[OnWire]:
         default = None if _omits_none(field) else ...
         extra = [item for item in field.metadata if not isinstance(item, Span | OmitNone)]
         typed = Annotated[(annotation, *extra)] if extra else annotation
-        fields[name] = (typed, Field(default, alias=field.alias or name, description=field.description))
+        fields[name] = (typed, Field(default, alias=field.serialization_alias or name, description=field.description))
     return cast("type[OnWire]", create_model(model.__name__, __base__=OnWire, __doc__=model.__doc__, **fields))
 
 
-def spans(model: type[Versioned]) -> dict[str, Span]:
-    """Alias → the microversions that have it, for the docs; of two fields with one alias the newer counts."""
-    return {field.alias or name: _span(field) for name, field in model.model_fields.items()}
+def spans(model: type[Versioned]) -> list[tuple[str, str, Span]]:
+    """Name, name on the wire, and the microversions that have it, of every field; for the docs."""
+    return [(name, field.serialization_alias or name, _span(field)) for name, field in model.model_fields.items()]
 
 
 @cache

@@ -47,4 +47,5 @@ def _volume(record: VolumeRecord, instance_uuid: str) -> DiskVolume:
 
 
 def _sighting(row: DomainSighting) -> Sighting:
-    return Sighting(**{name: getattr(row, name) for name in Sighting.model_fields})
+    same = {name: getattr(row, name) for name in Sighting.model_fields if name != "note"}
+    return Sighting(note=row.description.get("note"), **same)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from api.contract import contract
-from api.errors import NotFound
-from api.pagination import MarkerNotFound
+from api.errors import MarkerNotFound, NotFound
 from api.v1 import build_host
 from api.v1.blueprint import v1
 from api.v1.schemas.hosts import HostChange, HostDetail, Hosts, HostsQuery
@@ -19,7 +18,7 @@ class HostNotFound(NotFound):
 
 
 @v1.get("/hosts")
-@contract(query=HostsQuery, answer=Hosts)
+@contract(query=HostsQuery, answer=Hosts, errors=(404,))
 def list_hosts(query: HostsQuery) -> Hosts:
     """List hosts."""
     with reading() as session:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from api import caller
 from api.contract import contract
-from api.pagination import MarkerNotFound
+from api.errors import MarkerNotFound
 from api.v1 import build_migration
 from api.v1.blueprint import v1
-from api.v1.schemas.migrations import MigrationDetail, MigrationQuery, Migrations, MigrationsQuery
+from api.v1.schemas.migrations import MigrationDetail, MigrationQuery, Migrations, MigrationsQuery, Resolution
 from lmigrate.db.session import reading
 from lmigrate.db.stores import migrations_view
 from lmigrate.db.stores.migrations_view import MigrationFilter, MigrationRecord
 from lmigrate.errors import MigrationNotFound
+from lmigrate.migration.resolve import resolve
+from tasks.dispatcher import CeleryDispatcher
 
 
 @v1.get("/migrations")
-@contract(query=MigrationsQuery, answer=Migrations)
+@contract(query=MigrationsQuery, answer=Migrations, errors=(404,))
 def list_migrations(query: MigrationsQuery) -> Migrations:
     """List migrations, newest first."""
     found = [build_migration.migration(record) for record in _page(query)]
@@ -28,6 +31,17 @@ def show_migration(reference: str, query: MigrationQuery) -> MigrationDetail:
     with reading() as session:
         found = migrations_view.detail(session, reference)
     return build_migration.migration_detail(found, with_samples=query.samples)
+
+
+@v1.post("/migrations/<reference>/resolution")
+@contract(body=Resolution, answer=MigrationDetail, errors=(404, 409))
+def resolve_migration(reference: str, json: Resolution) -> MigrationDetail:
+    """Say on which of its two hosts the guest of a held migration runs; lmigrate does the rest."""
+    with reading() as session:
+        number = migrations_view.find(session, reference).id
+    resolve(number, json.running_on, caller.current().user_id, CeleryDispatcher())
+    with reading() as session:
+        return build_migration.migration_detail(migrations_view.detail(session, reference), with_samples=False)
 
 
 def _page(query: MigrationsQuery) -> list[MigrationRecord]:

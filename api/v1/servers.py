@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.contract import contract
-from api.pagination import MarkerNotFound
+from api.errors import MarkerNotFound
 from api.v1 import build_server
 from api.v1.blueprint import v1
 from api.v1.schemas.servers import ServerDetail, Servers, ServersQuery
@@ -14,7 +14,7 @@ from lmigrate.errors import InstanceNotFound
 
 
 @v1.get("/servers")
-@contract(query=ServersQuery, answer=Servers)
+@contract(query=ServersQuery, answer=Servers, errors=(404,))
 def list_servers(query: ServersQuery) -> Servers:
     """List guests."""
     records = _page(query)

@@ -7,7 +7,9 @@ from urllib.parse import quote
 import click
 
 from lmigrate.cli.client import Client, Json
+from lmigrate.cli.exit_codes import Failure
 from lmigrate.cli.render import moment, output_option, print_facts, print_json, print_rows, size
+from lmigrate.errors import LmigrateError
 
 _MIB = 2**20
 COLUMNS = {
@@ -71,12 +73,19 @@ def disable_host(url: str, name: str, reason: str | None) -> None:
 
 @host.command("run")
 def run_host() -> None:
-    """Run the daemon of this host, beside its libvirtd (needs the settings LMIGRATE_DATABASE__URL, LMIGRATE_BROKER__URL, …)."""
+    """Run the daemon of this host, beside its libvirtd (needs the settings LMIGRATE_DATABASE__URL, LMIGRATE_BROKER__URL, …).
+
+    Ends with 3 when a younger daemon speaks for this host.
+    """
     from lmigrate.cli.daemon_cmd import configured  # noqa: PLC0415 - the clients need neither settings nor libvirt
     from lmigrate.host.daemon import run_host_daemon  # noqa: PLC0415
 
     configured()
-    raise SystemExit(run_host_daemon())
+    try:
+        code = run_host_daemon()
+    except LmigrateError as error:
+        raise Failure(str(error)) from error
+    raise SystemExit(code)
 
 
 def _path(name: str) -> str:

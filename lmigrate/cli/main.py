@@ -10,7 +10,7 @@ import click
 #: name → where the command is, and its line in the help
 COMMANDS = {
     "server": ("lmigrate.cli.server_cmd:server", "Guests: list, show, migrate."),
-    "migration": ("lmigrate.cli.migration_cmd:migration", "Migrations: list, show, watch, abort."),
+    "migration": ("lmigrate.cli.migration_cmd:migration", "Migrations: list, show, watch, abort, resolve."),
     "host": ("lmigrate.cli.host_cmd:host", "Hosts: list, show, enable, disable; `run` is the host's daemon."),
     "volume": ("lmigrate.cli.volume_cmd:volume", "Volumes: list, show, register, attachments."),
     "api": ("lmigrate.cli.daemon_cmd:api", "The HTTP API."),

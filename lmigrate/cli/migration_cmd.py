@@ -85,6 +85,25 @@ def abort_migration(url: str, migration_ref: str, *, watch: bool) -> None:
         follow(client, found["id"])
 
 
+@migration.command("resolve")
+@click.argument("migration_ref", metavar="MIGRATION")
+@click.option("--running-on", "host", required=True, metavar="HOST", help="Where you have seen the guest run.")
+@click.option("--watch", is_flag=True, help="Follow it to its end.")
+@click.pass_obj
+def resolve_migration(url: str, migration_ref: str, host: str, *, watch: bool) -> None:
+    """Go on with a MIGRATION that waits for an operator (status error).
+
+    Look at both hosts first (docs/runbooks/held-migration.md). On the destination: the last steps are done. On the source: what
+    was made on the destination is removed. A copy that runs is never removed.
+    """
+    client = Client(url)
+    found = client.migration(migration_ref)
+    client.post(f"/v1/migrations/{found['id']}/resolution", {"running_on": host})
+    click.echo(f"Migration {found['id']} goes on: the guest runs on {host}.")
+    if watch:
+        follow(client, found["id"])
+
+
 def _too_late(client: Client, number: int, error: Refused) -> Failure:
     """The API says that the status forbids it: say which status, and what to do."""
     if error.status not in {400, 409}:

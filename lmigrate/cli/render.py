@@ -19,6 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: so wide that nothing is folded when the reader is a program
 _PIPE_WIDTH = 10_000
+#: never folded, so that they can be copied
+_WHOLE = {"UUID", "ID", "NAME", "HOST"}
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -103,5 +105,5 @@ def _table(*header: str) -> Table:
     terminal = sys.stdout.isatty()
     table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold" if terminal else "")
     for name in header:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in _WHOLE)
     return table

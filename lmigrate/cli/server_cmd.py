@@ -55,8 +55,8 @@ def show_server(url: str, server_ref: str, output: str) -> None:
     print_facts(_facts(found))
     print_table("Disks", ["DEVICE", "KIND", "FORMAT", "SIZE", "LIES AT"], [_disk(disk) for disk in found["disks"]])
     print_table("Access to its volumes", ["DEVICE", "VOLUME", "BACKEND", "HOST", "STATE", "USED"], _access(found["disks"]))
-    sightings = [(seen["host"], seen["power_state"], seen["reason"], moment(seen["seen_at"])) for seen in found["sightings"]]
-    print_table("Seen by libvirt", ["HOST", "STATE", "REASON", "AT"], sightings)
+    sightings = [(seen["host"], seen["power_state"], seen["reason"], moment(seen["seen_at"]), seen["note"]) for seen in found["sightings"]]
+    print_table("Seen by libvirt", ["HOST", "STATE", "REASON", "AT", "NOTE"], sightings)
 
 
 @server.command("migrate")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import click
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -133,11 +134,10 @@ def _show_live(client: Client, migration_id: int) -> Json:
     return last
 
 
-def _bar(seen: View) -> Table:
+def _bar(seen: View) -> Group:
     grid = Table.grid(padding=(0, 1))
     grid.add_row(ProgressBar(total=100, completed=seen.percent, width=30), Text(f"{seen.percent:3d}%"), Text(seen.status, style="bold"))
-    grid.add_row(Text(printable(seen.sentence)))
-    return grid
+    return Group(grid, Text(printable(seen.sentence)))
 
 
 def _end(migration: Json) -> None:

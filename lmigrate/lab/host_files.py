@@ -69,7 +69,7 @@ def host_mounts(paths: LabPaths, host: str, *, instances: str, kvm: bool) -> lis
     specs += [_bind(own / name, target) for name, target in _STATE_DIRECTORIES.items()]
     specs.append(_bind(paths.instances(host, instances), str(INSTANCES_PATH)))
     if not kvm and Path("/dev/kvm").exists():
-        specs.append({"kind": "bind", "source": "/dev/null", "target": "/dev/kvm"})
+        specs.append({"kind": "hide", "target": "/dev/kvm"})
     return specs
 
 

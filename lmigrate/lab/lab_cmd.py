@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lmigrate.errors import LmigrateError
-from lmigrate.lab import status
+from lmigrate.lab import demo, status
 from lmigrate.lab.errors import NoSuchHost, NoSuchLab
 from lmigrate.lab.guests.guest_cmd import guest
 from lmigrate.lab.options import LabOptions
@@ -119,6 +119,14 @@ def env(lab_id: str) -> None:
     for name, value in Lab.attach(lab_id).env().items():
         if name.startswith("LMIGRATE_"):
             click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@lab.command("demo")
+@click.option("--id", "lab_id", default="demo", show_default=True, help="Which lab.")
+@click.option("--keep", is_flag=True, help="Leave the lab and the guest for a look.")
+def show_demo(lab_id: str, *, keep: bool) -> None:
+    """Move a running guest between two hosts by one HTTP request, and show what it noticed of that."""
+    demo.run(LabOptions(lab_id=lab_id), click.echo, keep=keep)
 
 
 def _present_options(lab_id: str) -> LabOptions:

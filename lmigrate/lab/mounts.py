@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 2, 4, 8, 4096
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MNT_DETACH = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -15,7 +16,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def perform(spec: Mapping[str, str]) -> None:
     """Do one mount of a node's configuration.
 
-    ``spec`` has ``kind`` (proc, sysfs, tmpfs, bind, overlay), ``target``, and by kind ``source``
+    ``spec`` has ``kind`` (proc, sysfs, tmpfs, bind, hide, overlay), ``target``, and by kind ``source``
     (bind) or ``upper`` and ``work`` (overlay; the lower directory is the target itself).
     Missing targets are made: they lie in an overlay or a tmpfs of the node.
     """
@@ -32,6 +33,8 @@ def perform(spec: Mapping[str, str]) -> None:
             mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
         case "bind":
             bind(spec["source"], target)
+        case "hide":
+            hide(target)
         case "overlay":
             for name in ("upper", "work"):
                 Path(spec[name]).mkdir(parents=True, exist_ok=True)
@@ -45,6 +48,17 @@ def bind(source: str, target: str) -> None:
     if Path(source).is_dir():
         _make_target(target)
     mount(source, target, "", MS_BIND)
+
+
+def hide(target: str) -> None:
+    """Put an empty file that nobody may write over the file ``target``, so that access(2) says no, also to root.
+
+    A writable stand-in would be worse than none: libvirt takes a /dev/kvm that it may open but
+    QEMU cannot use as a sign that its cached capabilities are out of date, and probes again at each call.
+    """
+    with tempfile.NamedTemporaryFile() as empty:
+        bind(empty.name, target)
+    mount("", target, "", MS_REMOUNT | MS_BIND | MS_RDONLY)
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:

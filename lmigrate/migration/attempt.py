@@ -35,6 +35,7 @@ def begin_attempt(session: Session, migration: Migration) -> list[StepMessage]:
     migration.status = MigrationStatus.ACCEPTED
     migration.dest_host = None
     migration.prechecked_at = None
+    migration.resends = 0
     migration.error = migration.error_code = migration.fault = None
     return plan_journal(session, migration)
 
@@ -55,8 +56,14 @@ def send_tail(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
     """Send what is left of an attempt, if it is still the present one and going forward."""
     with writing() as session:
         migration = migrations.lock(session, migration_id)
-        if migration.attempt != attempt or migration.phase is not Phase.FORWARD:
+        if migration.attempt != attempt or migration.phase is not Phase.FORWARD or not _is_next_ready(session, migration):
             return "nothing to send"
         messages = tail_messages(session, migration)
     dispatcher.send_steps(messages)
     return f"sent {messages[0].step} and what follows"
+
+
+def _is_next_ready(session: Session, migration: Migration) -> bool:
+    """Whether the first unfinished step waits for a worker: one that has a worker would be sent to no end."""
+    step = next((row for row in journal.steps_of(session, migration) if row.state is not StepState.DONE), None)
+    return step is not None and step.state is StepState.READY

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from lmigrate.storage.disk_image import FileIdentity
+from lmigrate.virt.types import DiskInfo
 
 
 class LocalDisk(BaseModel):
@@ -82,6 +84,11 @@ class MigrateData(BaseModel):
     needed_secrets: list[str] = []  # libvirt's, of encrypted disks, by UUID
     is_persistent: bool
     removable_files: list[str]  # logs and the like in the guest's directory that go when it is gone
+
+    def accounts_for(self, disks: Iterable[DiskInfo]) -> bool:
+        """Whether it is known of each of a domain's writable disks that its content is on the destination, or gets there."""
+        known = {disk.device_name for disk in self.disks if disk.is_shared or disk.is_copied}
+        return all(disk.is_read_only or disk.source_type in {"network", "blank"} or disk.device_name in known for disk in disks)
 
     @property
     def copied_disks(self) -> list[LocalDisk]:

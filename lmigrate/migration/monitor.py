@@ -47,7 +47,7 @@ class Monitor:
     def _tick(self) -> None:
         try:
             stats = self.context.hypervisor.job(self.context.instance.uuid)
-            if stats.is_active:
+            if stats.is_migration:
                 self._store(stats)
                 self._act(stats)
         except _LOOK_AGAIN as error:  # a look that failed changes nothing; the job goes on without us
@@ -69,7 +69,8 @@ class Monitor:
             stats,
             self.context.settings.migration,
             size_gib=self.size_gib,
-            elapsed_s=clock.monotonic_s() - self._started_s,
+            # an adopted job has been running for longer than we have been watching
+            elapsed_s=max(stats.elapsed_ms / 1000, clock.monotonic_s() - self._started_s),
             downtime_ms=self._downtime_ms,
             is_paused=self.was_paused,
         )
@@ -85,9 +86,9 @@ class Monitor:
         elif choice.action is Action.ABORT:
             self._abort(choice.reason)
         elif choice.action is Action.PAUSE:
+            self.context.keep({"is_paused_by_us": True})  # before the pause: whoever undoes it must know
             hypervisor.pause(uuid)
             self.was_paused = True
-            self.context.keep({"is_paused_by_us": True})
 
     def _abort(self, reason: str) -> None:
         self.context.hypervisor.abort_job(self.context.instance.uuid)

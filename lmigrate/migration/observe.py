@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from lmigrate.db.session import reading, writing
 from lmigrate.db.stores import migrations, observations
+from lmigrate.migration.look import look
 from lmigrate.migration.steps.base import Side
-from lmigrate.migration.verdict import Seen
 from lmigrate.virt.protocol import Hypervisor
 
 
@@ -22,8 +22,7 @@ def observe(side: Side, migration_id: int, round_number: int, host: str, connect
         instance_uuid, uuid, current = migration.instance_uuid, migration.uuid, migration.observe_round
     if current != round_number:
         return f"round {round_number} is over"
-    hypervisor = connect()
-    seen = Seen.of(hypervisor.domain(instance_uuid), hypervisor.job(instance_uuid), uuid)
+    seen = look(connect(), instance_uuid, uuid)
     with writing() as session:
         observations.put(session, migration_id, side.value, round_number, host=host, seen=seen.as_facts())
     return f"{host} ({side.value}): {seen}"

@@ -9,18 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+
 from lmigrate.clock import utcnow
 from lmigrate.config import Settings
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, hosts, journal, migrations
-from lmigrate.errors import ComputeServiceUnavailable
+from lmigrate.errors import ComputeServiceUnavailable, Fault, LmigrateError, MigrationAborted
 from lmigrate.migration.attempt import tail_messages
 from lmigrate.migration.dispatch import Dispatcher, StepMessage
 from lmigrate.migration.rollback import roll_back
 from lmigrate.migration.runner import begin_rollback
 from lmigrate.migration.steps import is_before_move
 from lmigrate.states import Phase, StepState
+
+log = structlog.get_logger(__name__)
 
 MAX_PAUSE_S = 300.0
 
@@ -37,7 +41,11 @@ def reconcile(settings: Settings, dispatcher: Dispatcher) -> list[str]:
     """Look at every migration that has not ended; return a sentence for each thing done."""
     done: list[str] = []
     for migration_id in _open_migrations():
-        sentence = _reconcile_one(migration_id, settings, dispatcher)
+        try:
+            sentence = _reconcile_one(migration_id, settings, dispatcher)
+        except Exception as error:  # whatever it is, the others must not wait for this one
+            log.exception("a migration could not be reconciled", migration=migration_id)
+            sentence = f"migration {migration_id}: {error}"
         if sentence is not None:
             done.append(sentence)
     return done
@@ -80,6 +88,16 @@ def _next_due(session: Session, migration: Migration, settings: Settings) -> Fou
     if step.state is StepState.READY:
         return _ready(session, migration, step, settings, now)
     if step.state is StepState.RUNNING and _is_orphan(session, step, now):
+        return _orphaned(session, migration, step, settings)
+    return None
+
+
+def _orphaned(session: Session, migration: Migration, step: MigrationStep, settings: Settings) -> Found | None:
+    """A step whose worker is gone: it is taken over, unless nobody can and the guest is still at home."""
+    if is_before_move(step.name) and (hopeless := _why_hopeless(session, migration, step, settings)) is not None:
+        return _give_up(migration, step, hopeless)
+    if _is_orphan_due(migration, step, settings):
+        migration.resends += 1
         session.flush()
         return Found(f"{step.name} on {step.host or 'the conductor'} lost its worker; sent again", tail_messages(session, migration))
     return None
@@ -88,15 +106,39 @@ def _next_due(session: Session, migration: Migration, settings: Settings) -> Fou
 def _ready(session: Session, migration: Migration, step: MigrationStep, settings: Settings, now: datetime) -> Found | None:
     if step.ready_at is not None and step.ready_at > now:
         return None  # a pause between two tries
-    down = _why_host_down(session, step, now, settings)
-    if down is not None and (is_before_move(step.name) or step.name == "migrate"):
-        error = ComputeServiceUnavailable(host=step.host, reason=down)
-        begin_rollback(migration, error, error.fault)
-        return Found(f"{step.name} cannot be done: {error}", [])
+    hopeless = _why_hopeless(session, migration, step, settings)
+    if hopeless is not None:
+        return _give_up(migration, step, hopeless)
     if not _is_due(migration, step, settings):
         return None
     migration.resends += 1
     return Found(f"nobody has taken {step.name} on {step.host or 'the conductor'}; sent again", tail_messages(session, migration))
+
+
+def _give_up(migration: Migration, step: MigrationStep, why: LmigrateError) -> Found:
+    # that the source is down is not the destination's fault: no other one would do better
+    fault = Fault.SYSTEM if step.host == migration.source_host else why.fault
+    begin_rollback(migration, why, fault)
+    return Found(f"{step.name} is not waited for any longer: {why}", [])
+
+
+def _why_hopeless(session: Session, migration: Migration, step: MigrationStep, settings: Settings) -> LmigrateError | None:
+    """Why there is no use in waiting until somebody takes the step, while the guest is still at home."""
+    if not is_before_move(step.name) and step.name != "migrate":
+        return None
+    if migration.abort_requested_at is not None:
+        return MigrationAborted()
+    down = _why_host_down(session, step, utcnow(), settings)
+    if down is None and step.name != "migrate":  # that one may wait for its turn behind others
+        down = _why_unclaimed(migration, step, settings)
+    return None if down is None else ComputeServiceUnavailable(host=step.host or "the conductor", reason=down)
+
+
+def _why_unclaimed(migration: Migration, step: MigrationStep, settings: Settings) -> str | None:
+    """Counted in messages, not in time: nobody is at fault for the hours in which nothing was sent."""
+    limit = settings.conductor.max_resends
+    is_hopeless = migration.resends >= limit and _is_stale(migration, migration.dispatched_at, settings)
+    return f"nobody took {step.name}, though it was sent {limit + 1} times" if is_hopeless else None
 
 
 def _is_due(migration: Migration, step: MigrationStep, settings: Settings) -> bool:
@@ -106,6 +148,12 @@ def _is_due(migration: Migration, step: MigrationStep, settings: Settings) -> bo
     if step.error is not None and sent_at < ready_at:
         return True  # the pause before another try is over, and nobody has been told
     return _is_stale(migration, max(sent_at, ready_at), settings)
+
+
+def _is_orphan_due(migration: Migration, step: MigrationStep, settings: Settings) -> bool:
+    """Once when its claim is lost, then again with the growing pause: its host may be dead."""
+    sent_at, lost_at = migration.dispatched_at, step.lease_until
+    return sent_at is None or lost_at is None or sent_at < lost_at or _is_stale(migration, sent_at, settings)
 
 
 def _why_host_down(session: Session, step: MigrationStep, now: datetime, settings: Settings) -> str | None:

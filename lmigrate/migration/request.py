@@ -10,7 +10,15 @@ from lmigrate import clock, ids
 from lmigrate.db.models import Instance, Migration
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, hosts, migrations
-from lmigrate.errors import BrokerUnavailable, InstanceInvalidState, InstanceNotFound, LmigrateError, MigrationPreCheckError, UnknownHost
+from lmigrate.errors import (
+    BrokerUnavailable,
+    InstanceInvalidState,
+    InstanceNotFound,
+    LmigrateError,
+    MigrationPreCheckError,
+    PrechecksNotEnded,
+    UnknownHost,
+)
 from lmigrate.migration.attempt import plan_journal
 from lmigrate.migration.dispatch import Dispatcher, StepMessage
 from lmigrate.states import MIGRATABLE, MigrationStatus, Phase
@@ -63,8 +71,8 @@ def wait_for_prechecks(migration_id: int, timeout_s: float) -> None:
     """Wait until the checks are through (API versions before 2.34).
 
     Raises:
-        MigrationPreCheckError: they failed, with the recorded reason; or they took longer than ``timeout_s`` seconds,
-            and the migration goes on (Nova bug 1276214).
+        MigrationPreCheckError: they failed, with the recorded reason.
+        PrechecksNotEnded: they took longer than ``timeout_s`` seconds, and the migration goes on (Nova bug 1276214).
     """
     deadline_s = clock.monotonic_s() + timeout_s
     while clock.monotonic_s() < deadline_s:
@@ -73,9 +81,15 @@ def wait_for_prechecks(migration_id: int, timeout_s: float) -> None:
         if migration.prechecked_at is not None and migration.phase is not Phase.ROLLING_BACK:
             return
         if migration.phase in {Phase.ENDED, Phase.HELD}:
-            raise MigrationPreCheckError(reason=migration.error)
+            raise _precheck_error(migration)
         clock.sleep_s(_POLL_S)
-    raise MigrationPreCheckError(reason=f"the checks have not ended after {timeout_s:g} s; migration {migration_id} goes on")
+    raise PrechecksNotEnded(timeout_s=f"{timeout_s:g}", migration=migration_id)
+
+
+def _precheck_error(migration: Migration) -> MigrationPreCheckError:
+    """The recorded reason, said once: it may be the text of such an error itself."""
+    prefix = str(MigrationPreCheckError(reason=""))
+    return MigrationPreCheckError(reason=(migration.error or "").removeprefix(prefix))
 
 
 def _instance(session: Session, request: LiveMigrationRequest) -> Instance:

@@ -7,11 +7,13 @@ journal, does the next thing that is due, and returns a sentence.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from lmigrate.clock import utcnow
+from lmigrate.config import settings
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session, writing
-from lmigrate.db.stores import actions, journal, migrations, observations
+from lmigrate.db.stores import actions, hosts, journal, migrations, observations
 from lmigrate.errors import Fault
 from lmigrate.migration.attempt import begin_attempt, tail_messages
 from lmigrate.migration.dispatch import Dispatcher, ObserveMessage, StepMessage, UndoMessage, address_of
@@ -22,6 +24,7 @@ from lmigrate.migration.verdict import decide as decide_verdict
 from lmigrate.states import MAY_HAVE_EFFECTS, MigrationStatus, Phase, StepState
 
 _MIGRATE = "migrate"
+ROUNDS_WITHOUT_ANSWER = 2
 
 
 def roll_back(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
@@ -38,8 +41,8 @@ def roll_back(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
         round_number = migration.observe_round
         undos = _undos(migration, steps)
     if looks:
-        messages = [ObserveMessage(look.side, migration_id, round_number, look.address) for look in looks]
-        dispatcher.send_observe(messages, migration_id, round_number)
+        for look in looks:  # apart, so that a silent host does not keep the other from answering
+            dispatcher.send_observe([ObserveMessage(look.side, migration_id, round_number, look.address)], migration_id, round_number)
         return f"migration {migration_id}: asking both hosts"
     return _send_undo(undos, migration_id, attempt, dispatcher)
 
@@ -51,11 +54,13 @@ def decide(migration_id: int, round_number: int, dispatcher: Dispatcher) -> str:
         if migration.phase is not Phase.ROLLING_BACK or migration.observe_round != round_number:
             return f"migration {migration_id}: round {round_number} is over"
         source, destination = _seen(session, migration, Side.SOURCE), _seen(session, migration, Side.DESTINATION)
-        if source is None or destination is None:
-            return f"migration {migration_id}: an answer is missing; the reconciler asks again"
-        decision = decide_verdict(source, destination, migration.power_state_before)
+        silent = _silent(session, migration, source, destination)
+        if silent is not None and not _is_proven_without(source, destination, migration):
+            return f"migration {migration_id}: {silent} has not answered (yet); it is asked again"
+        migration.observe_round += 1  # this one is decided: its other messages have nothing left to do
+        decision = _decision(migration, source, destination)
         actions.record(session, migration, "verdict", f"{decision.verdict.value}: {decision.reason}")
-        forward, undos = _apply(session, migration, decision, destination)
+        forward, undos = _apply(session, migration, decision)
         attempt = migration.attempt
     if forward:
         dispatcher.send_steps(forward)
@@ -86,9 +91,48 @@ def rolled_back(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
     return f"migration {migration_id}: {status.value}"
 
 
+def go_forward(session: Session, migration: Migration) -> list[StepMessage]:
+    """The guest is on the destination: write the switchover; return the messages for what is left to do."""
+    steps = journal.steps_of(session, migration)
+    if migrations.switch_over(session, migration):
+        _mark_moved(steps)
+    session.flush()
+    return tail_messages(session, migration)
+
+
 def _may_have_moved(steps: Sequence[MigrationStep]) -> bool:
     """Whether the guest may be anywhere but at home: then nothing is undone before both hosts were asked."""
-    return any(step.name == _MIGRATE and (step.state in MAY_HAVE_EFFECTS) for step in steps)
+    return any(step.name == _MIGRATE and step.tries > 0 for step in steps)
+
+
+def _silent(session: Session, migration: Migration, source: Seen | None, destination: Seen | None) -> str | None:
+    """The host whose answer is missing, with the reason if it is known to be down."""
+    if source is not None and destination is not None:
+        return None
+    name = migration.source_host if source is None else str(migration.dest_host)
+    host = hosts.by_name(session, name)
+    down = None if host is None else hosts.why_down(host, utcnow(), settings().scheduler.service_down_time_s)
+    migration.error = migration.error if down is None else f"waiting for {name}: {down}"
+    return name
+
+
+def _is_proven_without(source: Seen | None, destination: Seen | None, migration: Migration) -> bool:
+    """Whether the guest is seen running where only one of the two can be: on the destination, made by this migration.
+
+    Only after several rounds: the other answer may be under way.
+    """
+    if migration.resends < ROUNDS_WITHOUT_ANSWER:
+        return False
+    return decide_verdict(source, destination, migration.power_state_before).verdict is Verdict.MOVED
+
+
+def _decision(migration: Migration, source: Seen | None, destination: Seen | None) -> Decision:
+    """The verdict; what an operator has said decides only where it would be HOLD, and never against a copy that runs."""
+    decision = decide_verdict(source, destination, migration.power_state_before)
+    is_back_on_source = migration.resolution == Side.SOURCE.value and (destination is None or not destination.is_running)
+    if decision.verdict is Verdict.HOLD and is_back_on_source:
+        return Decision(Verdict.NOT_MOVED, f"an operator says that it is the source's ({decision.reason})")
+    return decision
 
 
 def _looks(migration: Migration) -> list[ObserveMessage]:
@@ -123,7 +167,7 @@ def _seen(session: Session, migration: Migration, side: Side) -> Seen | None:
     return None if facts is None else Seen.from_facts(facts)
 
 
-def _apply(session: Session, migration: Migration, decision: Decision, destination: Seen) -> tuple[list[StepMessage], list[UndoMessage]]:
+def _apply(session: Session, migration: Migration, decision: Decision) -> tuple[list[StepMessage], list[UndoMessage]]:
     """Change the records for a verdict; return what is to be sent."""
     steps = journal.steps_of(session, migration)
     if decision.verdict is Verdict.HOLD:
@@ -132,31 +176,29 @@ def _apply(session: Session, migration: Migration, decision: Decision, destinati
     if decision.verdict is Verdict.NOT_MOVED:
         return [], _undos(migration, steps)
     if decision.verdict is Verdict.MOVED:
-        migrations.switch_over(session, migration)
-        _mark_moved(steps, destination)
-    else:
-        migration.phase = Phase.FORWARD
-        _let_adopt(steps)
+        return go_forward(session, migration), []
+    migration.phase = Phase.FORWARD
+    _let_adopt(steps)
     session.flush()
     return tail_messages(session, migration), []
 
 
-def _mark_moved(steps: Sequence[MigrationStep], destination: Seen) -> None:
+def _mark_moved(steps: Sequence[MigrationStep]) -> None:
     """The move is done, whoever did it; what follows is to be done now."""
     for step in steps:
         if step.name == _MIGRATE:
             step.state, step.finished_at = StepState.DONE, utcnow()
-            step.facts = step.facts or {"source": Seen(exists=False).as_facts(), "call_error": None}
+            step.facts = {"source": Seen(exists=False).as_facts(), "call_error": None, **(step.facts or {})}
         elif step.name == "post_at_destination":
             step.state, step.ready_at, step.facts = StepState.READY, utcnow(), None
-    del destination
 
 
 def _let_adopt(steps: Sequence[MigrationStep]) -> None:
     """The job still runs: the source's worker is to watch it again."""
     for step in steps:
         if step.name == _MIGRATE:
-            step.state, step.ready_at = StepState.READY, utcnow()
+            # as one whose worker was lost: it may be claimed, and still counts as begun
+            step.state, step.lease_until = StepState.RUNNING, utcnow() - timedelta(seconds=1)
         elif step.name == "post_at_destination":
             step.state = StepState.PENDING
 

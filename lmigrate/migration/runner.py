@@ -19,11 +19,20 @@ from lmigrate.db.models import Instance, Migration, MigrationStep
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, journal, migrations
 from lmigrate.db.stores.journal import Claimant
-from lmigrate.errors import Fault, InstanceNotFound, LmigrateError, MigrationAborted, OutcomeUnknown
+from lmigrate.errors import (
+    Fault,
+    HypervisorTimeout,
+    HypervisorUnavailable,
+    InstanceNotFound,
+    LmigrateError,
+    MigrationAborted,
+    OutcomeUnknown,
+    StepFailed,
+)
 from lmigrate.faults import failpoint
 from lmigrate.migration.steps import is_before_move, step_of
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext, no_hypervisor
-from lmigrate.states import Phase
+from lmigrate.states import Phase, StepState
 from lmigrate.virt.protocol import Hypervisor
 
 logger = structlog.get_logger(__name__)
@@ -76,7 +85,7 @@ def _is_for_us(row: MigrationStep, settings: Settings) -> bool:
 
 
 def _do(step: Step, row: MigrationStep, context: StepContext, claimant: Claimant) -> str:
-    if context.migration.switched_over_at is None and context.is_abort_requested():
+    if not step.honours_abort and context.migration.switched_over_at is None and context.is_abort_requested():
         raise MigrationAborted
     failpoint(f"step.{step.name}.before_do")
     with lease_kept(row, claimant):
@@ -117,15 +126,29 @@ def make_context(row: MigrationStep, settings: Settings, connect: Callable[[], H
             raise InstanceNotFound(instance=migration.instance_uuid)
         facts = {step.name: step.facts for step in journal.steps_of(session, migration, row.attempt) if step.facts is not None}
         session.expunge_all()
-    return StepContext(migration, instance, settings, facts, _keeper(row), _abort_watch(row.migration_id), connect, row.host or "")
+    watch, claim = _abort_watch(row.migration_id), _claim_check(row)
+    return StepContext(migration, instance, settings, facts, _keeper(row), watch, claim, connect, row.host or "")
 
 
 def _keeper(row: MigrationStep) -> Callable[[Facts], None]:
+    kept: Facts = dict(row.facts or {})
+
     def keep(facts: Facts) -> None:
+        kept.update(facts)
         with writing() as session:
-            journal.keep_facts(session, row, facts)
+            journal.keep_facts(session, row, kept)
 
     return keep
+
+
+def _claim_check(row: MigrationStep) -> Callable[[], None]:
+    def check() -> None:
+        with reading() as session:
+            now = journal.find(session, row.migration_id, row.attempt, row.name)
+        if now is None or now.owner != row.owner or now.state not in {StepState.RUNNING, StepState.UNDOING}:
+            raise StepFailed(step=row.name, migration=row.migration_id, reason="another worker has taken it over")
+
+    return check
 
 
 def _abort_watch(migration_id: int) -> Callable[[], bool]:
@@ -173,10 +196,17 @@ def _write_failure(step: Step, row: MigrationStep, error: BaseException) -> None
 def _keep_going(session: Session, migration: Migration, row: MigrationStep, error: BaseException) -> None:
     """After the switchover a failure is tried again, with a growing pause, and never undone."""
     code, message = describe(error)
-    limit = MAX_UNKNOWN_TRIES if isinstance(error, OutcomeUnknown) else MAX_FORWARD_TRIES
-    delay_s = min(MAX_BACKOFF_S, 0.5 * 2.0 ** (row.tries - 1))
+    limit = _tries_before_hold(error)
+    delay_s = min(MAX_BACKOFF_S, 0.5 * 2.0 ** min(row.tries - 1, 10))
     if journal.retry_later(session, row, code, message, delay_s) and row.tries >= limit:
         migrations.hold(migration, f"{row.name} on {row.host} failed {row.tries} times: {message}")
+
+
+def _tries_before_hold(error: BaseException) -> float:
+    """A host that does not answer is waited for: nobody else can do it, and it ends by itself when the host is back."""
+    if isinstance(error, (HypervisorUnavailable, HypervisorTimeout)):
+        return float("inf")
+    return MAX_UNKNOWN_TRIES if isinstance(error, OutcomeUnknown) else MAX_FORWARD_TRIES
 
 
 def begin_rollback(migration: Migration, error: BaseException, fault: Fault) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,11 +108,11 @@ def _refuse_hidden(context: StepContext, local: list[LocalDisk]) -> None:
 
 def _local_disk(context: StepContext, disk: DiskInfo) -> LocalDisk:
     path = disk.path or ""
-    info, *chain = disk_image.inspect_chain(path)
+    info, *chain = disk_image.inspect_chain(path, disk.format or "raw")  # raw: libvirt's own default
     return LocalDisk(
         device_name=disk.device_name,
         path=path,
-        format=disk.format or info.format,
+        format=info.format,
         # a raw image carries no size of its own that a guest could not have been given more of
         capacity_bytes=disk.capacity_bytes or info.capacity_bytes,
         allocation_bytes=info.allocation_bytes,
@@ -173,7 +174,7 @@ def _needed(what: str, path: str) -> NeededFile:
 def _removable_files(root: etree._Element, directory: Path) -> list[str]:
     """Log and firmware variable files below the guest's own directory: they are of no use without it."""
     paths = [domain_xml.nvram_path(root), *domain_xml.character_device_files(root)]
-    return sorted({path for path in paths if path and Path(path).is_relative_to(directory)})
+    return sorted({path for path in paths if path and Path(os.path.normpath(path)).is_relative_to(directory)})
 
 
 def _is_volume_backed(domain: DomainInfo) -> bool:

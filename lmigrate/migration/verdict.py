@@ -35,7 +35,7 @@ class Seen:
             exists=True,
             power_state=domain.power_state,
             reason=domain.reason,
-            is_job_active=job is not None and job.is_active,
+            is_job_active=job is not None and job.is_migration,
             is_ours=domain.migration_mark == migration_uuid,
             is_persistent=domain.is_persistent,
         )
@@ -53,6 +53,11 @@ class Seen:
     def is_running(self) -> bool:
         """The guest's vCPUs run here."""
         return self.exists and self.power_state in {PowerState.RUNNING, PowerState.BLOCKED}
+
+    @property
+    def is_incoming(self) -> bool:
+        """A domain that waits for its memory: it has not run here."""
+        return self.exists and self.power_state is PowerState.PAUSED and self.reason in INCOMING
 
     @property
     def is_active(self) -> bool:
@@ -84,6 +89,10 @@ class Decision:
 
 
 _POST_COPY_BROKEN = "postcopy-failed"
+#: a domain that waits for its memory is paused for one of these reasons; one that arrived paused is not
+INCOMING = frozenset({"migration", "starting-up"})
+#: a domain that is shut off for one of these reasons ended here, by itself or by somebody's hand
+_ENDED_HERE = frozenset({"shutdown", "destroyed", "crashed", "failed"})
 
 
 def decide(source: Seen | None, destination: Seen | None, before: PowerState) -> Decision:
@@ -96,55 +105,68 @@ def decide(source: Seen | None, destination: Seen | None, before: PowerState) ->
         return _one_silent(source, destination)
     if _POST_COPY_BROKEN in {source.reason, destination.reason}:
         return Decision(Verdict.HOLD, "post-copy broke: neither copy is whole alone, both must be kept")
-    if source.is_running and destination.is_running:
-        return Decision(Verdict.HOLD, "the guest runs on both hosts")
-    if destination.is_running:
-        return _destination_runs(source)
+    if source.is_job_active:  # the two were not asked at one moment: whatever the destination says, ask again
+        return Decision(Verdict.MOVING, "the job goes on")
     if source.is_running:
         return _source_runs(source, destination)
-    return _none_runs(source, destination, before)
+    if destination.is_active and not destination.is_ours:
+        return Decision(Verdict.HOLD, "the destination has a domain of that UUID which this migration did not make")
+    if destination.is_running:
+        return Decision(Verdict.MOVED, f"the destination runs it; source: {source}")
+    return _source_holds(source, destination) if source.is_active else _source_let_go(source, destination, before)
 
 
 def _one_silent(source: Seen | None, destination: Seen | None) -> Decision:
     if destination is not None and destination.is_running and destination.is_ours:
         return Decision(Verdict.MOVED, "the destination runs it; the source does not answer and must be verified before it may start")
+    if source is not None and source.is_job_active:
+        return Decision(Verdict.MOVING, "the source's job goes on; the destination does not answer")
     return Decision(Verdict.HOLD, f"{'the source' if source is None else 'the destination'} does not answer")
 
 
-def _destination_runs(source: Seen) -> Decision:
-    if source.is_active and source.is_job_active:
-        return Decision(Verdict.MOVING, "the destination runs it while the job goes on (post-copy, or libvirt is finishing)")
-    return Decision(Verdict.MOVED, f"the destination runs it; source: {source}")
-
-
 def _source_runs(source: Seen, destination: Seen) -> Decision:
-    if source.is_job_active:
-        return Decision(Verdict.MOVING, "the copy goes on")
+    if destination.is_running:
+        return Decision(Verdict.HOLD, f"the guest runs on both hosts; source: {source}")
+    if destination.is_active and destination.is_ours and not destination.is_incoming:
+        return Decision(Verdict.HOLD, f"the source runs it, and the destination has a copy that has run: {destination}")
     return Decision(Verdict.NOT_MOVED, f"the source runs it; destination: {destination}")
 
 
-def _none_runs(source: Seen, destination: Seen, before: PowerState) -> Decision:
-    if source.is_job_active:
-        return Decision(Verdict.MOVING, "the job goes on at switchover")
-    if not source.is_active:
-        return _source_gone(source, destination, before)
-    # From here the source holds the guest, stopped.
-    if not destination.is_active:
-        return Decision(Verdict.NOT_MOVED, f"the source holds it: {source}; destination: {destination}")
-    if source.reason == "migration":
-        return Decision(Verdict.HOLD, "both hosts hold it, stopped in the middle of the switchover")
-    return Decision(Verdict.NOT_MOVED, f"the source holds it: {source}; the destination never ran it")
+def _source_holds(source: Seen, destination: Seen) -> Decision:
+    """A stopped guest on the source, and no job."""
+    if destination.is_active and not destination.is_incoming:
+        return Decision(Verdict.HOLD, f"both hosts hold it, stopped; source: {source}; destination: {destination}")
+    if source.reason != "migration":
+        return Decision(Verdict.NOT_MOVED, f"the source holds it: {source}; the destination never ran it")
+    if destination.exists:
+        return Decision(Verdict.HOLD, f"stopped in the middle of the switchover; destination: {destination}")
+    if not source.is_persistent:
+        return Decision(Verdict.HOLD, "stopped at the switchover; a transient guest may have run on the destination and ended")
+    return Decision(Verdict.NOT_MOVED, "stopped in the middle of the switchover; the destination has nothing")
 
 
-def _source_gone(source: Seen, destination: Seen, before: PowerState) -> Decision:
-    left = not source.exists or source.reason == "migrated"
-    if left and destination.is_active:
-        state = "paused, as it was before" if before is PowerState.PAUSED else "stopped before its first instruction there"
+def _source_let_go(source: Seen, destination: Seen, before: PowerState) -> Decision:
+    """No guest on the source: it has left, or it has ended there."""
+    if source.exists and source.reason in _ENDED_HERE:
+        return _ended(source, destination)
+    has_left = source.reason == "migrated" or not source.exists
+    if destination.is_active and not destination.is_incoming:
+        state = "paused, as it was before" if before is PowerState.PAUSED else f"stopped there: {destination}"
         return Decision(Verdict.MOVED, f"the source has handed it over; on the destination it is {state}")
-    if source.exists and source.reason != "migrated" and not (destination.is_active and destination.is_ours):
-        return Decision(Verdict.NOT_MOVED, f"the guest stopped by itself on the source: {source}")
-    if source.exists and source.reason != "migrated":
-        return Decision(Verdict.NOT_MOVED, f"the guest stopped by itself on the source: {source}; the destination never ran it")
-    if destination.exists and destination.is_ours:
+    if source.reason == "migrated" and destination.is_incoming:
+        return Decision(Verdict.MOVED, "the source has handed it over; the destination has still to let it run")
+    if destination.is_active:
+        return Decision(Verdict.HOLD, f"the source does not say that the guest has left ({source}), and the destination never ran it")
+    if has_left and destination.exists and destination.is_ours:
         return Decision(Verdict.MOVED, f"the source has handed it over; it then stopped on the destination: {destination}")
-    return Decision(Verdict.HOLD, "the guest is on neither host")
+    if source.exists and source.reason != "migrated" and not destination.exists:
+        return Decision(Verdict.NOT_MOVED, f"the source has it: {source}; the destination has nothing")
+    return Decision(Verdict.HOLD, f"the guest is on neither host; source: {source}; destination: {destination}")
+
+
+def _ended(source: Seen, destination: Seen) -> Decision:
+    if not destination.exists or destination.is_incoming:
+        return Decision(Verdict.NOT_MOVED, f"the guest stopped by itself on the source: {source}; the destination never ran it")
+    if not destination.is_ours:
+        return Decision(Verdict.NOT_MOVED, f"the guest stopped by itself on the source: {source}")
+    return Decision(Verdict.HOLD, f"the guest stopped on the source ({source}), and the destination has a copy that has run: {destination}")

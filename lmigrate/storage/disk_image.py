@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmigrate import shell
+from lmigrate.errors import RequestError
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,42 @@ class FileIdentity:
         return asdict(self)
 
 
-def inspect_chain(path: str) -> list[ImageInfo]:
-    """An image and those below it, nearest first, as qemu-img tells.
+class ImageUnusable(RequestError):
+    """Image {path} cannot be moved: {reason}"""
 
-    A running QEMU may hold them open, hence no lock (--force-share).
+
+def inspect_chain(path: str, image_format: str) -> list[ImageInfo]:
+    """An image of a format that is known, and those below it, nearest first.
+
+    No format is ever guessed from content: a guest may write any header into a raw disk, and
+    it would be opened here as root with all that it names (CVE-2024-32498).
 
     Raises:
-        CommandFailed: one of them is not there or not readable.
+        ImageUnusable: one of them is not there, or names what is not followed.
+        CommandFailed: qemu-img cannot read it.
     """
-    text = shell.run(["qemu-img", "info", "--force-share", "--backing-chain", "--output=json", path])
-    return [_image(info) for info in json.loads(text)]
+    image = _inspect(path, image_format)
+    if image.backing_path is None:
+        return [image]
+    if not image.backing_path.startswith("/"):
+        raise ImageUnusable(path=path, reason=f"its backing file {image.backing_path} is not an absolute path of the host")
+    if image.backing_format is None:
+        raise ImageUnusable(path=path, reason=f"it does not say the format of its backing file {image.backing_path}")
+    return [image, *inspect_chain(image.backing_path, image.backing_format)]
+
+
+def _inspect(path: str, image_format: str) -> ImageInfo:
+    try:
+        stat = Path(path).stat()
+    except OSError as error:
+        raise ImageUnusable(path=path, reason=error.strerror) from error
+    if image_format == "raw":
+        return ImageInfo(path, "raw", stat.st_size, stat.st_blocks * 512, None, None)
+    # a running QEMU may hold it open, hence no lock
+    info = json.loads(shell.run(["qemu-img", "info", "--force-share", "-f", image_format, "--output=json", path]))
+    if info.get("format-specific", {}).get("data", {}).get("data-file"):
+        raise ImageUnusable(path=path, reason="it has an external data file")
+    return _image(info)
 
 
 def _image(info: dict[str, Any]) -> ImageInfo:
@@ -55,7 +82,7 @@ def _image(info: dict[str, Any]) -> ImageInfo:
         format=info["format"],
         capacity_bytes=info["virtual-size"],
         allocation_bytes=info["actual-size"],
-        backing_path=info.get("full-backing-filename") or info.get("backing-filename"),
+        backing_path=info.get("backing-filename"),
         backing_format=info.get("backing-filename-format"),
     )
 
@@ -68,6 +95,7 @@ def create(path: Path, image_format: str, capacity_bytes: int, backing: ImageInf
     """
     over = [] if backing is None else ["-b", backing.path, "-F", backing.format]
     shell.run(["qemu-img", "create", "-q", "-f", image_format, *over, str(path), str(capacity_bytes)])
+    path.chmod(0o600)  # what a guest writes is nobody else's to read; libvirt gives it to QEMU's user
 
 
 def identify(path: str) -> FileIdentity:

@@ -1,9 +1,10 @@
 """Directories and files that a migration makes on the destination, and the proof that it made them.
 
-A directory holds a marker file with the migration's UUID.  A file has a second name (a hard
-link) that holds the UUID: it is made first and linked to its final name, which fails if that
-name is taken; both names being one inode proves later that the file is ours.  So undo removes
-what this migration made, at whatever moment it was interrupted, and nothing else.
+A directory holds a marker file with the migration's UUID; it is made, and removed, under a
+hidden name with that UUID.  A file has a second name (a hard link) that holds the UUID: it is
+made first and linked to its final name, which fails if that name is taken; both names being one
+inode proves later that the file is ours.  So undo removes what this migration made, at whatever
+moment it was interrupted, and nothing else.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ def claim_directory(directory: Path, migration_uuid: str, host: str) -> None:
     """
     if is_own_directory(directory, migration_uuid):
         return
-    staging = directory.with_name(f".{directory.name}.lmigrate-{migration_uuid}")
-    staging.mkdir(exist_ok=True)
+    staging = _proof(directory, migration_uuid)
+    shutil.rmtree(staging, ignore_errors=True)  # of a run that was interrupted
+    staging.mkdir()
     (staging / MARKER).write_text(migration_uuid)
     if directory.exists():  # rename() would silently replace an empty directory
         shutil.rmtree(staging)
@@ -49,14 +51,12 @@ def release_directory(directory: Path, migration_uuid: str) -> None:
 
 def remove_directory(directory: Path, migration_uuid: str) -> bool:
     """Remove ``directory`` with all in it if this migration made it; say whether it did."""
-    shutil.rmtree(directory.with_name(f".{directory.name}.lmigrate-{migration_uuid}"), ignore_errors=True)
+    staging = _proof(directory, migration_uuid)
+    shutil.rmtree(staging, ignore_errors=True)
     if not is_own_directory(directory, migration_uuid):
         return False
-    # The marker goes last: if we die half-way, the rest is still known to be ours.
-    for entry in directory.iterdir():
-        if entry.name != MARKER:
-            _remove(entry)
-    shutil.rmtree(directory)
+    directory.rename(staging)  # under that name it is ours to the last file, at whatever moment we die
+    shutil.rmtree(staging)
     return True
 
 
@@ -101,10 +101,3 @@ def _proof(path: Path, migration_uuid: str) -> Path:
 
 def _is_own_file(path: Path, proof: Path) -> bool:
     return path.exists() and proof.exists() and path.samefile(proof)
-
-
-def _remove(entry: Path) -> None:
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
-    else:
-        entry.unlink()

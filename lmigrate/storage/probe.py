@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -29,9 +30,10 @@ def write_probes(directories: Iterable[Path], migration_uuid: str) -> list[str]:
 
 
 def remove_probes(directories: Iterable[Path], migration_uuid: str) -> None:
-    """Remove the probes; absent ones are fine."""
+    """Remove the probes; absent ones are fine, and so is a file where a directory was expected."""
     for directory in directories:
-        (directory / name_for(migration_uuid)).unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            (directory / name_for(migration_uuid)).unlink()
 
 
 def is_seen(directory: Path, migration_uuid: str) -> bool:

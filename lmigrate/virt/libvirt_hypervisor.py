@@ -78,9 +78,16 @@ class LibvirtHypervisor:
         return read_disk(uri, uuid, device_name, size_bytes, self._deadline_s)
 
     def migrate(self, spec: MigrateSpec) -> None:
-        """Peer-to-peer migrateToURI3: blocks for as long as the move takes; no deadline."""
+        """Peer-to-peer migrateToURI3: blocks for as long as the move takes; no deadline, no second try."""
         flags, params = migrate_flags(spec), migrate_params(spec)
-        self._with_domain("migrateToURI3", spec.uuid, lambda dom: dom.migrateToURI3(spec.dest_uri, params, flags), float("inf"))
+
+        def move(connection: libvirt.virConnect) -> None:
+            connection.lookupByUUIDString(spec.uuid).migrateToURI3(spec.dest_uri, params, flags)
+
+        try:
+            self._connection.call_alone(move)
+        except libvirt.libvirtError as error:
+            raise self._translated(error, spec.uuid) from error
 
     def job(self, uuid: str) -> JobStats:
         """Statistics of the running job; NONE when there is no job or no running domain."""
@@ -110,6 +117,14 @@ class LibvirtHypervisor:
     def resume(self, uuid: str) -> None:
         """virDomainResume."""
         self._with_domain("resume", uuid, lambda dom: dom.resume())
+
+    def autostart(self, uuid: str) -> bool:
+        """virDomainGetAutostart."""
+        return bool(self._with_domain("autostart", uuid, lambda dom: dom.autostart()))
+
+    def set_autostart(self, uuid: str, *, is_on: bool) -> None:
+        """virDomainSetAutostart."""
+        self._with_domain("setAutostart", uuid, lambda dom: dom.setAutostart(int(is_on)))
 
     def define(self, xml: str) -> None:
         """virDomainDefineXML."""
@@ -156,13 +171,16 @@ class LibvirtHypervisor:
         except DomainNotFound:
             return None
 
-    def _with_domain(self, name: str, uuid: str, function: Callable[[libvirt.virDomain], T], deadline_s: float | None = None) -> T:
+    def _with_domain(self, name: str, uuid: str, function: Callable[[libvirt.virDomain], T]) -> T:
         try:
-            return self._connection.call(name, lambda connection: function(connection.lookupByUUIDString(uuid)), deadline_s)
+            return self._connection.call(name, lambda connection: function(connection.lookupByUUIDString(uuid)))
         except libvirt.libvirtError as error:
-            if error.get_error_code() == _NO_DOMAIN:
-                raise DomainNotFound(uuid=uuid, host=self._host) from error
-            raise translated(error, self._host) from error
+            raise self._translated(error, uuid) from error
+
+    def _translated(self, error: libvirt.libvirtError, uuid: str) -> HypervisorError:
+        if error.get_error_code() == _NO_DOMAIN:
+            return DomainNotFound(uuid=uuid, host=self._host)
+        return translated(error, self._host)
 
     def _call(self, name: str, function: Callable[[libvirt.virConnect], T], deadline_s: float | None = None) -> T:
         try:
@@ -206,7 +224,8 @@ def _job_stats(dom: libvirt.virDomain, flags: int) -> JobStats:
     try:
         fields = dom.jobStats(flags)
     except libvirt.libvirtError as error:
-        if error.get_error_code() in _NO_JOB or "no RAM info was set" in str(error):  # the job has only just begun
+        # on the destination of a running migration there are no statistics; and the job may have only just begun
+        if error.get_error_code() in {*_NO_JOB, libvirt.VIR_ERR_OPERATION_UNSUPPORTED} or "no RAM info was set" in str(error):
             return JobStats(JobType.NONE)
         raise
     job_type = names.JOB_TYPES.get(fields.get("type", 0), JobType.NONE)

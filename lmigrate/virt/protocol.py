@@ -56,6 +56,12 @@ class Hypervisor(Protocol):
     def resume(self, uuid: str) -> None:
         """Let the vCPUs run."""
 
+    def autostart(self, uuid: str) -> bool:
+        """Whether libvirtd starts the domain by itself when its host boots."""
+
+    def set_autostart(self, uuid: str, *, is_on: bool) -> None:
+        """Say whether it does; the domain must be persistent."""
+
     def define(self, xml: str) -> None:
         """Make a domain persistent."""
 

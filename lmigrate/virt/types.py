@@ -113,6 +113,11 @@ class JobStats:
         return self.type in {JobType.BOUNDED, JobType.UNBOUNDED}
 
     @property
+    def is_migration(self) -> bool:
+        """Whether the guest is being moved right now: a backup or a dump is a job too."""
+        return self.is_active and self.operation in {"migration-out", "migration-in"}
+
+    @property
     def percent(self) -> int:
         """Share of memory and disk that has not to be sent again, 0-100 (Nova: instance.progress)."""
         total = self.memory_total_bytes + self.disk_total_bytes

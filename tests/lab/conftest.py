@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import libvirt
 import pytest
@@ -58,10 +59,11 @@ def start(lab: Lab, wire: Wire) -> Iterator[StartGuest]:
     """Start a guest that the test has for itself: ``start("node5", disks=…)``."""
     with ExitStack() as guests:
 
-        def begin(host: str = "node5", **options: object) -> Guest:
-            guest = start_guest(lab, host, GuestSpec(**{"name": f"t{next(_numbers)}", "memory_mib": 32, "rate_hz": 20.0, **options}))
+        def begin(host: str = "node5", **options: Any) -> Guest:
+            chosen: dict[str, Any] = {"name": f"t{next(_numbers)}", "memory_mib": 32, "rate_hz": 20.0, **options}
+            guest = start_guest(lab, host, GuestSpec(**chosen))
             guests.enter_context(guest)
-            wire.wait_found(guest.uuid, host)
+            wire.wait_found(guest.uuid, host, "paused" if guest.spec.paused else "active")
             return guest
 
         yield begin
@@ -101,7 +103,7 @@ def guest(lab: Lab, wire: Wire, wanderers: Wanderer) -> Guest:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed test shows the end of its lab's logs."""
     report = yield
     lab = getattr(item, "funcargs", {}).get("lab")

@@ -43,4 +43,3 @@ def test_libvirt_conforms(repository: Path, tmp_path: Path) -> None:
         ]
         inside = source.run(tests, env={VARIABLE: json.dumps(asdict(hosts))}, timeout_s=300)
         assert inside.returncode == 0, inside.stdout + inside.stderr
-        print(inside.stdout)

@@ -17,6 +17,7 @@ from tests.lab.world import World, assert_unchanged
 
 pytestmark = pytest.mark.lab
 
+
 def test_an_unknown_host_is_refused_before_anything_is_touched(lab: Lab, wire: Wire, guest: Guest) -> None:
     before = World.of(lab)
     answer = wire.act(guest.uuid, host="node99", block_migration="auto")
@@ -40,7 +41,7 @@ def test_its_own_host_is_refused(lab: Lab, wire: Wire, guest: Guest, version: st
         ended = wire.move(guest.uuid, home)
         assert ended["status"] == "failed", story(ended)
         said = ended["error"]
-    assert f"Unable to migrate instance ({guest.uuid}) to current host ({home})" in said or f"{home}: " in said
+    assert f"Unable to migrate instance ({guest.uuid}) to current host ({home})" in said
     assert_unchanged(lab, before)
 
 
@@ -70,10 +71,10 @@ def test_no_valid_host_says_why_for_each(lab: Lab, wire: Wire, guest: Guest) -> 
     assert_unchanged(lab, before)
 
 
+@pytest.mark.kvm
 def test_a_cpu_that_the_destination_lacks_is_refused(lab: Lab, wire: Wire, start: StartGuest) -> None:
     # A missing feature would do as well, but a running domain's <cpu> names only what the source's CPU really has, and
     # both hosts are this machine; a vendor is not corrected.  (TCG guests have no mismatch: they are not compared.)
-    assert lab.accel.is_kvm
     vendor = "Intel" if "AuthenticAMD" in Path("/proc/cpuinfo").read_text() else "AMD"
     guest = start("node5", cpu=f"<cpu mode='custom' match='exact' check='none'><model>qemu64</model><vendor>{vendor}</vendor></cpu>")
     before = World.of(lab)
@@ -91,7 +92,8 @@ def test_a_stopped_guest_is_refused(lab: Lab, wire: Wire, start: StartGuest) -> 
     before = World.of(lab)
     answer = wire.act(guest.uuid, host="node6", block_migration="auto")
     assert answer.status_code == 409
-    assert f"Cannot 'os-migrateLive' instance {guest.uuid} while it is in vm_state stopped" in answer.json()["conflictingRequest"]["message"]
+    wanted = f"Cannot 'os-migrateLive' instance {guest.uuid} while it is in vm_state stopped"
+    assert wanted in answer.json()["conflictingRequest"]["message"]
     assert_unchanged(lab, before)
 
 

@@ -15,12 +15,12 @@ NEWEST = "2.96"
 Json = dict[str, Any]
 
 
-def eventually(what: str, look: Callable[[], Any], deadline_s: float = 20.0) -> Any:
+def eventually(what: str, look: Callable[[], Any], deadline_s: float = 30.0) -> Any:
     """The first true answer of ``look``."""
     until = time.monotonic() + deadline_s
     while not (found := look()):
         assert time.monotonic() < until, f"not within {deadline_s:g} s: {what}"
-        time.sleep(0.03)
+        time.sleep(0.05)
     return found
 
 
@@ -40,11 +40,12 @@ class Wire:
         arguments = {"host": host, "block_migration": "auto", **options}
         answer = self.act(uuid, arguments.pop("version", NEWEST), **arguments)
         assert answer.status_code == 202, answer.text
-        return self.of_request(answer.headers["x-openstack-request-id"])["id"]
+        return int(self.of_request(answer.headers["x-openstack-request-id"])["id"])
 
     def of_request(self, request_id: str) -> Json:
         """The migration that a request began."""
-        return self.get("/v1/migrations", request_id=request_id)["migrations"][0]
+        found: Json = self.get("/v1/migrations", request_id=request_id)["migrations"][0]
+        return found
 
     def move(self, uuid: str, host: str | None = None, **options: Any) -> Json:
         """A migration from request to end."""
@@ -54,7 +55,7 @@ class Wire:
         """Wait for the end; the migration with its journal."""
         return self.until(migration_id, lambda found: found["status"] in ENDED, deadline_s)
 
-    def status(self, migration_id: int, *statuses: str, deadline_s: float = 20.0) -> Json:
+    def status(self, migration_id: int, *statuses: str, deadline_s: float = 30.0) -> Json:
         """Wait for one of ``statuses``."""
         return self.until(migration_id, lambda found: found["status"] in statuses, deadline_s)
 
@@ -63,7 +64,7 @@ class Wire:
         until = time.monotonic() + deadline_s
         while not holds(found := self.get(f"/v1/migrations/{migration_id}", samples=False)):
             assert time.monotonic() < until, f"not within {deadline_s:g} s: {story(found)}"
-            time.sleep(0.03)
+            time.sleep(0.1)  # each look costs the machine, and so the migration, some 20 ms
         return found
 
     def abort(self, uuid: str, migration_id: int) -> httpx.Response:
@@ -78,13 +79,13 @@ class Wire:
         """GET below /v2.1, at the newest microversion."""
         answer = self.http.get(f"/v2.1{path}", headers={"OpenStack-API-Version": f"compute {NEWEST}"})
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        return dict(answer.json())
 
     def get(self, path: str, **query: Any) -> Json:
         """GET something that is there."""
         answer = self.http.get(path, params=query)
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        return dict(answer.json())
 
     def action_messages(self, uuid: str) -> list[str]:
         """What Nova's clients read of the newest action: its message and its events' details."""
@@ -92,12 +93,12 @@ class Wire:
         shown = self.nova(f"/servers/{uuid}/os-instance-actions/{newest['request_id']}")["instanceAction"]
         return [str(shown["message"]), *(str(event["details"]) for event in shown["events"])]
 
-    def wait_found(self, uuid: str, host: str) -> None:
-        """Wait until the inventory has found a guest on ``host``, idle."""
+    def wait_found(self, uuid: str, host: str, vm_state: str = "active") -> None:
+        """Wait until the inventory has found a guest on ``host``, as it is now and not as it was on its way there."""
 
         def is_found() -> bool:
             answer = self.http.get(f"/v1/servers/{uuid}")
-            return answer.status_code == 200 and answer.json()["host"] == host and answer.json()["task_state"] is None
+            return answer.status_code == 200 and (answer.json()["host"], answer.json()["vm_state"]) == (host, vm_state)
 
         eventually(f"{uuid} is found on {host}", is_found)
 

@@ -18,7 +18,7 @@ from lmigrate.lab.topology import Lab
 LOG = "console.log"
 #: kept by the inventory, which is a moment behind libvirt
 _RECORDS = {
-    "instances": "SELECT uuid, name, host, vm_state, power_state, task_state, is_persistent, progress, anomaly FROM instances ORDER BY uuid",
+    "instances": "SELECT uuid, name, host, vm_state, power_state, task_state, is_persistent, progress, anomaly FROM instances ORDER BY 1",
     "disks": "SELECT instance_uuid, device_name, path, format, destination_type FROM block_device_mappings ORDER BY 1, 2",
     "sightings": "SELECT instance_uuid, host, power_state, is_persistent FROM domain_sightings ORDER BY 1, 2",
 }
@@ -59,7 +59,8 @@ class World:
         lines = []
         for part in (item.name for item in fields(self)):
             mine, theirs = getattr(self, part), getattr(other, part)
-            lines += [f"{part} {key}: {mine.get(key)} → {theirs.get(key)}" for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
+            changed = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
+            lines += [f"{part} {key}: {mine.get(key)} → {theirs.get(key)}" for key in changed]
         return "\n".join(lines)
 
 
@@ -86,7 +87,7 @@ def domains_of(host: Host) -> dict[tuple[str, str], Any]:
 
 def _domain(domain: libvirt.virDomain) -> dict[str, Any]:
     definition = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) if domain.isPersistent() else None
-    return {"name": domain.name(), "state": domain.state()[0], "active": bool(domain.isActive()), "definition": definition}
+    return {"name": domain.name(), "state": domain.state()[0], "definition": definition}
 
 
 def files_of_guest(host: Host, uuid: str) -> dict[str, int]:

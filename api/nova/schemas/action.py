@@ -20,7 +20,7 @@ class ActionEvent(Versioned):
     result: str | None
     traceback: str | None
     host: Annotated[str | None, since("2.62"), OmitNone()] = None
-    host_id: Annotated[str, since("2.62"), Field(alias="hostId")] = ""
+    host_id: Annotated[str, since("2.62"), Field(serialization_alias="hostId")] = ""
     details: Annotated[str | None, since("2.84")]
 
 
@@ -46,11 +46,11 @@ class ActionWithEvents(Action):
 class ActionsAnswer(Versioned):
     """The actions of a server, newest first."""
 
-    actions: list[Action] = Field(alias="instanceActions")
+    actions: list[Action] = Field(serialization_alias="instanceActions")
     links: Annotated[list[Link] | None, since("2.58"), OmitNone()] = None
 
 
 class ActionAnswer(Versioned):
     """One action."""
 
-    action: ActionWithEvents = Field(alias="instanceAction")
+    action: ActionWithEvents = Field(serialization_alias="instanceAction")

@@ -24,8 +24,8 @@ class HypervisorServer(Versioned):
 class HypervisorService(Versioned):
     """The service that stands for a hypervisor."""
 
-    number: Annotated[int, until("2.52"), Field(alias="id")]
-    uuid: Annotated[str, since("2.53"), Field(alias="id")]
+    number: Annotated[int, until("2.52"), Field(serialization_alias="id")]
+    uuid: Annotated[str, since("2.53"), Field(serialization_alias="id")]
     host: str
     disabled_reason: str | None
 
@@ -33,8 +33,8 @@ class HypervisorService(Versioned):
 class Hypervisor(Versioned):
     """A hypervisor in the short list."""
 
-    number: Annotated[int, until("2.52"), Field(alias="id")]
-    uuid: Annotated[str, since("2.53"), Field(alias="id")]
+    number: Annotated[int, until("2.52"), Field(serialization_alias="id")]
+    uuid: Annotated[str, since("2.53"), Field(serialization_alias="id")]
     hypervisor_hostname: str
     state: State
     status: Status
@@ -48,7 +48,7 @@ class HypervisorDetail(Hypervisor):
     hypervisor_version: int
     host_ip: str | None
     service: HypervisorService
-    cpu_info_text: Annotated[str, until("2.27"), Field(alias="cpu_info")]
+    cpu_info_text: Annotated[str, until("2.27"), Field(serialization_alias="cpu_info")]
     cpu_info: Annotated[dict[str, Any], between("2.28", "2.87")]
     vcpus: Annotated[int, until("2.87")]
     vcpus_used: Annotated[int, until("2.87")]
@@ -87,8 +87,8 @@ class HypervisorAnswer(Versioned):
 class Service(Versioned):
     """The compute service of a host."""
 
-    number: Annotated[int, until("2.52"), Field(alias="id")]
-    uuid: Annotated[str, since("2.53"), Field(alias="id")]
+    number: Annotated[int, until("2.52"), Field(serialization_alias="id")]
+    uuid: Annotated[str, since("2.53"), Field(serialization_alias="id")]
     binary: Literal["nova-compute"] = "nova-compute"
     host: str
     zone: str

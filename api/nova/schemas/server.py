@@ -47,36 +47,36 @@ class Server(Versioned):
     user_id: str
     created: Moment
     updated: Moment
-    host_id: str = Field(alias="hostId")
-    access_ipv4: str = Field("", alias="accessIPv4")
-    access_ipv6: str = Field("", alias="accessIPv6")
+    host_id: str = Field(serialization_alias="hostId")
+    access_ipv4: str = Field("", serialization_alias="accessIPv4")
+    access_ipv6: str = Field("", serialization_alias="accessIPv6")
     addresses: dict[str, list[str]] = Field({})
     metadata: dict[str, str] = Field({})
     links: list[Link]
     image: str = ""
-    flavor_link: Annotated[FlavorLink, until("2.46"), Field(alias="flavor")]
+    flavor_link: Annotated[FlavorLink, until("2.46"), Field(serialization_alias="flavor")]
     flavor: Annotated[Flavor, since("2.47")]
     progress: Annotated[int | None, OmitNone()] = None
     config_drive: str = ""
     key_name: str | None = None
-    disk_config: str = Field("MANUAL", alias="OS-DCF:diskConfig")
-    availability_zone: str = Field(alias="OS-EXT-AZ:availability_zone")
-    host: str | None = Field(alias="OS-EXT-SRV-ATTR:host")
-    instance_name: str = Field(alias="OS-EXT-SRV-ATTR:instance_name")
-    hypervisor_hostname: str | None = Field(alias="OS-EXT-SRV-ATTR:hypervisor_hostname")
-    task_state: str | None = Field(alias="OS-EXT-STS:task_state")
-    vm_state: str = Field(alias="OS-EXT-STS:vm_state")
-    power_state: int = Field(alias="OS-EXT-STS:power_state")
-    launched_at: Moment | None = Field(alias="OS-SRV-USG:launched_at")
-    terminated_at: Moment | None = Field(None, alias="OS-SRV-USG:terminated_at")
-    volumes_attached: list[VolumeAttached] = Field([], alias="os-extended-volumes:volumes_attached")
-    hostname: Annotated[str, since("2.3"), Field(alias="OS-EXT-SRV-ATTR:hostname")]
-    root_device_name: Annotated[str | None, since("2.3"), Field(alias="OS-EXT-SRV-ATTR:root_device_name")] = None
-    reservation_id: Annotated[str | None, since("2.3"), Field(alias="OS-EXT-SRV-ATTR:reservation_id")] = None
-    launch_index: Annotated[int, since("2.3"), Field(alias="OS-EXT-SRV-ATTR:launch_index")] = 0
-    kernel_id: Annotated[str, since("2.3"), Field(alias="OS-EXT-SRV-ATTR:kernel_id")] = ""
-    ramdisk_id: Annotated[str, since("2.3"), Field(alias="OS-EXT-SRV-ATTR:ramdisk_id")] = ""
-    user_data: Annotated[str | None, since("2.3"), Field(alias="OS-EXT-SRV-ATTR:user_data")] = None
+    disk_config: str = Field("MANUAL", serialization_alias="OS-DCF:diskConfig")
+    availability_zone: str = Field(serialization_alias="OS-EXT-AZ:availability_zone")
+    host: str | None = Field(serialization_alias="OS-EXT-SRV-ATTR:host")
+    instance_name: str = Field(serialization_alias="OS-EXT-SRV-ATTR:instance_name")
+    hypervisor_hostname: str | None = Field(serialization_alias="OS-EXT-SRV-ATTR:hypervisor_hostname")
+    task_state: str | None = Field(serialization_alias="OS-EXT-STS:task_state")
+    vm_state: str = Field(serialization_alias="OS-EXT-STS:vm_state")
+    power_state: int = Field(serialization_alias="OS-EXT-STS:power_state")
+    launched_at: Moment | None = Field(serialization_alias="OS-SRV-USG:launched_at")
+    terminated_at: Moment | None = Field(None, serialization_alias="OS-SRV-USG:terminated_at")
+    volumes_attached: list[VolumeAttached] = Field([], serialization_alias="os-extended-volumes:volumes_attached")
+    hostname: Annotated[str, since("2.3"), Field(serialization_alias="OS-EXT-SRV-ATTR:hostname")]
+    root_device_name: Annotated[str | None, since("2.3"), Field(serialization_alias="OS-EXT-SRV-ATTR:root_device_name")] = None
+    reservation_id: Annotated[str | None, since("2.3"), Field(serialization_alias="OS-EXT-SRV-ATTR:reservation_id")] = None
+    launch_index: Annotated[int, since("2.3"), Field(serialization_alias="OS-EXT-SRV-ATTR:launch_index")] = 0
+    kernel_id: Annotated[str, since("2.3"), Field(serialization_alias="OS-EXT-SRV-ATTR:kernel_id")] = ""
+    ramdisk_id: Annotated[str, since("2.3"), Field(serialization_alias="OS-EXT-SRV-ATTR:ramdisk_id")] = ""
+    user_data: Annotated[str | None, since("2.3"), Field(serialization_alias="OS-EXT-SRV-ATTR:user_data")] = None
     locked: Annotated[bool, since("2.9")] = False
     host_status: Annotated[str, since("2.16")]
     description: Annotated[str | None, since("2.19")]

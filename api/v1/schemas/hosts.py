@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from api.contract import Shape
-from api.v1.schemas.common import Moment, Page, PageQuery
+from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
 
 
 class HostUseShape(Shape):
@@ -69,14 +69,20 @@ class Hosts(Page):
 class HostsQuery(PageQuery):
     """Which hosts."""
 
-    name: Annotated[str, Field(min_length=1, max_length=63, description="Part of the name.")] | None = None
+    name: Annotated[str, Field(pattern=NAME, max_length=63, description="Part of the name.")] | None = None
 
 
 class HostChange(Shape):
     """The switch of a host: a disabled host is no destination, its guests may leave."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {"properties": {"enabled": {"const": True}, "reason": {"type": "string"}}, "required": ["enabled", "reason"]}
+        },
+    )
+
     enabled: Annotated[bool, Field(strict=True)]
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)] | None = Field(
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"\S", max_length=255)] | None = Field(
         None,
         description="Why it is disabled; not with enabled: true.",
     )

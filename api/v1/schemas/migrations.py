@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api.contract import Shape
-from api.v1.schemas.common import Moment, Page, PageQuery
+from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
 from lmigrate.states import MigrationStatus
 
 
@@ -121,10 +121,16 @@ class Migrations(Page):
 class MigrationsQuery(PageQuery):
     """Which migrations."""
 
-    server: Annotated[str, Field(min_length=36, max_length=36, description="UUID of the guest.")] | None = None
-    host: Annotated[str, Field(min_length=1, max_length=63, description="Source or destination.")] | None = None
+    server: Annotated[str, Field(pattern=NAME, max_length=36, description="UUID of the guest.")] | None = None
+    host: Annotated[str, Field(pattern=NAME, max_length=63, description="Source or destination.")] | None = None
     status: MigrationStatus | None = None
-    request_id: Annotated[str, Field(min_length=1, max_length=40)] | None = None
+    request_id: Annotated[str, Field(pattern=NAME, max_length=40)] | None = None
+
+
+class Resolution(Shape):
+    """What an operator found out about the guest of a held migration."""
+
+    running_on: str = Field(min_length=1, max_length=63, description="The host on which the guest runs: the source or the destination.")
 
 
 class MigrationQuery(Shape):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api.contract import Shape
-from api.v1.schemas.common import Moment, Page, PageQuery
+from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
 
 
 class DiskAccess(Shape):
@@ -58,6 +58,7 @@ class Sighting(Shape):
     power_state: str
     reason: str
     is_persistent: bool
+    note: str | None = Field(description="What is remarkable about it, though not wrong.")
     seen_at: Moment
 
 
@@ -98,6 +99,6 @@ class Servers(Page):
 class ServersQuery(PageQuery):
     """Which guests."""
 
-    name: Annotated[str, Field(min_length=1, max_length=255, description="Part of the name; ^ and $ anchor it.")] | None = None
-    host: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    name: Annotated[str, Field(pattern=NAME, max_length=255, description="Part of the name; ^ and $ anchor it.")] | None = None
+    host: Annotated[str, Field(pattern=NAME, max_length=63)] | None = None
     anomaly: bool | None = Field(None, description="true: only those with something wrong.")

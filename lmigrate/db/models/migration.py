@@ -57,6 +57,7 @@ class Migration(Base):
     error_code: Mapped[str | None] = mapped_column(String(64))
     error: Mapped[str | None] = mapped_column(Text)  # one sentence for a person
     fault: Mapped[str | None] = mapped_column(String(16))  # request | host | system
+    resolution: Mapped[str | None] = mapped_column(String(16))  # source | destination: where an operator says that the guest runs
     abort_requested_at: Mapped[datetime | None]
     prechecked_at: Mapped[datetime | None]  # all checks of this attempt passed
     switched_over_at: Mapped[datetime | None]  # instance.host was set to the destination; from here only forward

@@ -130,8 +130,13 @@ def keep_facts(session: Session, step: MigrationStep, facts: dict[str, Any]) -> 
 
 
 def claim_undo(session: Session, migration_id: int, attempt: int, name: str, claimant: Claimant) -> bool:
-    """DONE, FAILED or RUNNING-and-lost → UNDOING.  False: nothing to undo, or somebody is at it."""
+    """DONE, FAILED or RUNNING-and-lost → UNDOING.
+
+    False: nothing to undo, somebody is at it, or a later step of the attempt is not undone yet.
+    """
     now = utcnow()
+    if _has_later_effects(session, migration_id, attempt, name):
+        return False
     ended = MigrationStep.state.in_([StepState.DONE, StepState.FAILED])
     lost = or_(_lost(StepState.RUNNING, now), _lost(StepState.UNDOING, now))
     statement = (
@@ -140,6 +145,13 @@ def claim_undo(session: Session, migration_id: int, attempt: int, name: str, cla
         .values(state=StepState.UNDOING, owner=claimant.owner, epoch=claimant.epoch, lease_until=claimant.lease_until())
     )
     return _one(session, statement)
+
+
+def _has_later_effects(session: Session, migration_id: int, attempt: int, name: str) -> bool:
+    here = find(session, migration_id, attempt, name)
+    later = select(MigrationStep.id).where(MigrationStep.migration_id == migration_id, MigrationStep.attempt == attempt)
+    later = later.where(MigrationStep.position > (here.position if here else 0), MigrationStep.state.in_(list(MAY_HAVE_EFFECTS)))
+    return session.scalar(later.limit(1)) is not None
 
 
 def finish_undo(session: Session, step: MigrationStep) -> bool:

@@ -70,9 +70,9 @@ def switch_over(session: Session, migration: Migration) -> bool:
     """The guest was seen running on the destination: from here recovery only goes forward.
 
     ``instance.host`` and the attachments of its disks change in the same transaction as the migration.
-    False: done before.
+    False: done before, or the migration has ended.
     """
-    if migration.switched_over_at is not None:
+    if migration.switched_over_at is not None or migration.phase is Phase.ENDED:
         return False
     migration.switched_over_at = utcnow()
     migration.status = MigrationStatus.POST_MIGRATING

@@ -143,10 +143,10 @@ def _with_details(session: Session, migrations: Sequence[Migration]) -> list[Mig
     if not migrations:
         return []
     uuids = {migration.instance_uuid for migration in migrations}
-    names = dict(session.execute(select(Instance.uuid, Instance.name).where(Instance.uuid.in_(uuids))).tuples().all())
+    names = dict(session.execute(select(Instance.uuid, Instance.name).where(Instance.uuid.in_(uuids))).all())
     samples = _newest_samples(session, [migration.id for migration in migrations])
     wanted = {migration.dest_host for migration in migrations if migration.dest_host}
-    addresses = dict(session.execute(select(Host.name, Host.migration_address).where(Host.name.in_(wanted))).tuples().all())
+    addresses = dict(session.execute(select(Host.name, Host.migration_address).where(Host.name.in_(wanted))).all())
     return [
         MigrationRecord(one, names.get(one.instance_uuid), addresses.get(one.dest_host or ""), samples.get(one.id)) for one in migrations
     ]

@@ -19,3 +19,9 @@ def of_round(session: Session, migration: Migration, side: str) -> dict[str, Any
     """What ``side`` said in the present round, or None: it has not answered yet."""
     query = select(Observation.seen).where(Observation.migration_id == migration.id, Observation.side == side)
     return session.scalar(query.where(Observation.round == migration.observe_round))
+
+
+def latest(session: Session, migration_id: int, side: str) -> dict[str, Any] | None:
+    """What was last seen on one side, in whatever round."""
+    query = select(Observation.seen).where(Observation.migration_id == migration_id, Observation.side == side)
+    return session.scalar(query.order_by(Observation.round.desc()).limit(1))

@@ -63,10 +63,9 @@ def ensure_kernel(cache: Path) -> Path:
     if cached:
         return cached[-1].parent
     cache.mkdir(parents=True, exist_ok=True)
-    package = _package_name()
     with tempfile.TemporaryDirectory(dir=cache) as directory:
         work = Path(directory)
-        _tool(["apt-get", "-o", "APT::Sandbox::User=root", "download", package], cwd=work)
+        package = _download(work)
         (archive,) = work.glob("*.deb")
         _tool(["dpkg-deb", "-x", str(archive), "unpacked"], cwd=work)
         _pick(work / "unpacked", work / package)
@@ -93,12 +92,21 @@ def ensure_initramfs(kernel: Path, cache: Path) -> Path:
     return initramfs
 
 
-def _package_name() -> str:
-    """The package that the meta-package stands for today."""
+def _download(into: Path) -> str:
+    """Download the kernel's package; its name. Old lists name packages that are gone, so they are renewed once."""
+    try:
+        return _download_newest(into)
+    except LabError:
+        _tool(["apt-get", "update"])
+        return _download_newest(into)
+
+
+def _download_newest(into: Path) -> str:
     depends = _tool(["apt-cache", "depends", KERNEL_PACKAGE]).decode()
     names = [line.split()[-1] for line in depends.splitlines() if "Depends: linux-image-" in line]
     if not names:
-        raise LabError(f"apt knows no {KERNEL_PACKAGE}: run `apt-get update`; without it there are tick guests only")
+        raise LabError(f"apt knows no {KERNEL_PACKAGE}; without it there are tick guests only")
+    _tool(["apt-get", "-o", "APT::Sandbox::User=root", "download", names[0]], cwd=into)
     return names[0]
 
 

@@ -63,14 +63,16 @@ class Recorder:
     """Follows a guest's serial files from now on, in a thread of its own; use as a context manager.
 
     Args:
-        files: the serial file on each host, by host name. Hosts that share one directory may both be
-            given: a file is read once.
+        files: the serial file on each host, by host name. Hosts that share a directory write to one
+            file: it is read once, and its lines are from ``node5/node6``.
         from_start: take what is in the files already too; its moments of arrival are those of reading.
     """
 
     def __init__(self, files: Mapping[str, Path], *, from_start: bool = False) -> None:
-        unique = {path.resolve(): host for host, path in reversed(list(files.items()))}
-        self._followers = [(host, _Follower(path, from_start=from_start)) for path, host in reversed(unique.items())]
+        names: dict[Path, list[str]] = {}
+        for host, path in files.items():
+            names.setdefault(path.resolve(), []).append(host)
+        self._followers = [("/".join(hosts), _Follower(path, from_start=from_start)) for path, hosts in names.items()]
         self._partial = b""
         self._skip = any(follower.begins_within_line for _, follower in self._followers)
         self._heard: list[Heard] = []

@@ -45,6 +45,9 @@ class StepContext:
     facts: dict[str, Facts]  # of the earlier steps of this attempt, by name
     keep: Callable[[Facts], None]  # journal what has been made so far, before going on
     is_abort_requested: Callable[[], bool]
+    check_claim: Callable[
+        [], None
+    ]  # raises StepFailed if another worker has taken the step over: ask right before what cannot be taken back
     connect: Callable[[], Hypervisor] = no_hypervisor
     place: str = ""  # the host or backend that the step is for
 
@@ -71,6 +74,7 @@ class Step:
     side: ClassVar[Side]
     status: ClassVar[MigrationStatus]  # what the migration shows while this step runs
     is_long: ClassVar[bool] = False  # it has the host's migrate queue for itself
+    honours_abort: ClassVar[bool] = False  # it looks for a request to abort by itself
 
     def do(self, context: StepContext) -> Facts:
         """Bring the effects about; return all that undo and the later steps need."""

@@ -11,12 +11,13 @@ from lmigrate.errors import DestinationDomainExists, InvalidCPUInfo, MigrationPr
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import MigrationStatus
 from lmigrate.storage import probe
+from lmigrate.virt.xml.cpu import cpu_to_compare
 
 
 class CheckDestination(Step):
     """Look for what would stop the guest from running here, and leave a probe for the source to find.
 
-    Do:        refuse on a domain of that UUID, an unfit CPU or missing TLS; write a temporary file into the
+    Do:        refuse on a domain of that UUID or name, an unfit CPU or missing TLS; write a temporary file into the
                instances directory and into the directories of the guest's disks.
     Undo:      remove the temporary files.
     If killed: the temporary files may remain; their name holds the migration's UUID, and undo looks everywhere
@@ -29,9 +30,9 @@ class CheckDestination(Step):
     status = MigrationStatus.ACCEPTED
 
     def do(self, context: StepContext) -> Facts:
-        """Facts: instances_path, directory_exists, disk_available_bytes, probed directories."""
+        """Facts: instances_path, directory_exists, disk_available_bytes, probed directories, why the CPU was not compared."""
         self._refuse_known_domain(context)
-        self._refuse_unfit_cpu(context)
+        unknown_cpu = self._refuse_unfit_cpu(context)
         self._refuse_missing_tls(context)
         options = context.settings.host
         available = shutil.disk_usage(options.instances_path).free - options.reserved_disk_mib * 1024**2
@@ -44,6 +45,7 @@ class CheckDestination(Step):
             "directory_exists": (options.instances_path / context.instance.uuid).exists(),
             "disk_available_bytes": max(0, available),
             "probed": probed,
+            "cpu_not_compared": unknown_cpu,
         }
 
     def undo(self, context: StepContext, facts: Facts | None) -> None:
@@ -52,18 +54,26 @@ class CheckDestination(Step):
         probe.remove_probes({*_directories(context), *map(Path, written)}, context.uuid)
 
     def _refuse_known_domain(self, context: StepContext) -> None:
-        found = context.hypervisor.domain(context.instance.uuid)
+        """libvirt takes each UUID and each name once."""
+        uuid, name = context.instance.uuid, context.instance.name
+        named = (domain for domain in context.hypervisor.domains() if domain.name == name)
+        found = context.hypervisor.domain(uuid) or next(named, None)
         if found is not None:
             raise DestinationDomainExists(name=found.name, uuid=found.uuid, host=context.settings.host.name, state=found.power_state.value)
 
-    def _refuse_unfit_cpu(self, context: StepContext) -> None:
+    def _refuse_unfit_cpu(self, context: StepContext) -> str | None:
+        """Why the CPU could not be compared, or None if it was."""
         with reading() as session:
-            cpu_xml = guests.cpu_xml(session, context.instance.uuid, context.migration.source_host)
+            guest_cpu = guests.cpu_xml(session, context.instance.uuid, context.migration.source_host)
+            source = hosts.by_name(session, context.migration.source_host)
+        cpu_xml = cpu_to_compare(guest_cpu, None if source is None else source.cpu.get("xml"))
         if cpu_xml is None:
-            return
+            about = "the guest's domain" if guest_cpu is None else "the source host"
+            return f"no CPU of {about} is on record"
         reason = context.hypervisor.compare_cpu(cpu_xml, context.instance.virt_type)
         if reason is not None:
             raise InvalidCPUInfo(host=context.settings.host.name, reason=reason)
+        return None
 
     def _refuse_missing_tls(self, context: StepContext) -> None:
         if not context.settings.migration.tls:

@@ -7,7 +7,15 @@ from pathlib import Path
 from lmigrate.clock import utcnow
 from lmigrate.db.models import Migration
 from lmigrate.db.session import Session
-from lmigrate.errors import DestinationDiskExists, DestinationDiskTooSmall, InstanceInvalidState, NotMigratable
+from lmigrate.errors import (
+    DestinationDiskExists,
+    DestinationDiskTooSmall,
+    InstanceInvalidState,
+    InvalidLocalStorage,
+    InvalidSharedStorage,
+    MigrationPreCheckError,
+    NotMigratable,
+)
 from lmigrate.migration.migrate_data import LocalDisk, Medium, MigrateData
 from lmigrate.migration.source_survey import Survey, survey
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
@@ -70,7 +78,7 @@ class CheckSource(Step):
     def _migrate_data(self, context: StepContext, domain: DomainInfo, found: Survey) -> MigrateData:
         asked = context.migration
         is_shared = all(disk.is_shared for disk in found.disks)
-        is_block_migration = decide_block_migration(asked.block_migration, is_on_shared_storage=is_shared, source_host=asked.source_host)
+        is_block_migration = _is_block_migration(asked, is_on_shared_storage=is_shared)
         destination = context.facts["check_destination"]
         disks = [disk.model_copy(update={"is_copied": is_block_migration and not disk.is_shared}) for disk in found.disks]
         return MigrateData(
@@ -95,6 +103,16 @@ class CheckSource(Step):
         if not data.is_shared_instance_path and context.facts["check_destination"]["directory_exists"]:
             path = Path(data.destination_instances_path) / context.instance.uuid
             raise DestinationDiskExists(path=path, host=context.migration.dest_host)
+
+
+def _is_block_migration(asked: Migration, *, is_on_shared_storage: bool) -> bool:
+    """What is shared is a property of two hosts: who named none may be served by the next one, as in Nova."""
+    try:
+        return decide_block_migration(asked.block_migration, is_on_shared_storage=is_on_shared_storage, source_host=asked.source_host)
+    except (InvalidLocalStorage, InvalidSharedStorage) as error:
+        if asked.requested_destination is not None:
+            raise
+        raise MigrationPreCheckError(reason=error) from error
 
 
 def _needed_bytes(disks: list[LocalDisk], media: list[Medium], *, is_over_commit: bool) -> int:

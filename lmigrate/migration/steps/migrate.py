@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 import structlog
 
 from lmigrate.db.session import reading
-from lmigrate.db.stores import hosts
-from lmigrate.errors import HypervisorError, MigrationAborted, MigrationFailed, UnknownHost
+from lmigrate.db.stores import hosts, observations
+from lmigrate.errors import HypervisorError, MigrationAborted, MigrationFailed, OutcomeUnknown, UnknownHost
 from lmigrate.migration.connections import connections_of
 from lmigrate.migration.convergence import data_gib
 from lmigrate.migration.guest_lock import guest_lock
+from lmigrate.migration.look import look
 from lmigrate.migration.monitor import Monitor
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.migration.verdict import Seen
 from lmigrate.states import MigrationStatus, PowerState
+from lmigrate.storage import disk_image
 from lmigrate.virt.types import MigrateSpec
 from lmigrate.virt.xml.destination import DestinationChanges, destination_xml
 
@@ -37,48 +39,90 @@ class Migrate(Step):
     side = Side.SOURCE
     status = MigrationStatus.RUNNING
     is_long = True
+    honours_abort = True
 
     def do(self, context: StepContext) -> Facts:
-        """Facts: source (what it looks like now), call_error, adopted."""
+        """Facts: source (what it looks like now), call_error, is_adopted, is_paused_by_us, had_autostart, inodes."""
         with guest_lock(context.settings.host.state_dir, context.instance.uuid):
-            before = self._look(context)
-            is_adopted = before.is_job_active
-            monitor = Monitor(context, _size_gib(context))
+            before = _look(context)
+            kept = _prepare(context, before)
+            monitor = Monitor(context, _size_gib(context), was_paused=bool(kept.get("is_paused_by_us")))
             error = self._move(context, before, monitor)
-        after = self._look(context)
+            after = _look(context)
         if after.is_active and not after.is_job_active and after.reason != "migration":
             raise _failure(context, monitor, error)
-        return {"source": after.as_facts(), "call_error": error, "is_adopted": is_adopted, "is_paused_by_us": monitor.was_paused}
+        seen = {"source": after.as_facts(), "call_error": error, "is_adopted": before.is_job_active}
+        return {**kept, **seen, "is_paused_by_us": monitor.was_paused}
 
     def undo(self, context: StepContext, facts: Facts | None) -> None:
-        """The guest stays where it is, running as it ran before."""
+        """The guest stays where it is, running and starting as it did before."""
         hypervisor, uuid = context.hypervisor, context.instance.uuid
-        seen = self._look(context)
+        known = facts or {}
+        seen = _look(context)
         if seen.is_job_active:
             hypervisor.abort_job(uuid)
-            Monitor(context, 0).run(is_over=lambda: not hypervisor.job(uuid).is_active)
-            seen = self._look(context)
-        is_stopped_by_move = seen.reason == "migration" or bool(facts and facts.get("is_paused_by_us"))
+            Monitor(context, 0).run(is_over=lambda: not hypervisor.job(uuid).is_migration)
+            seen = _look(context)
+        is_stopped_by_move = seen.reason == "migration" or bool(known.get("is_paused_by_us"))
         is_to_run = context.migration.power_state_before is not PowerState.PAUSED
         if seen.power_state is PowerState.PAUSED and is_stopped_by_move and is_to_run:
+            _refuse_second_copy(context)
+            context.check_claim()
             hypervisor.resume(uuid)
-
-    def _look(self, context: StepContext) -> Seen:
-        hypervisor, uuid = context.hypervisor, context.instance.uuid
-        return Seen.of(hypervisor.domain(uuid), hypervisor.job(uuid), context.uuid)
+        if known.get("had_autostart") and seen.exists:
+            hypervisor.set_autostart(uuid, is_on=True)
 
     def _move(self, context: StepContext, before: Seen, monitor: Monitor) -> str | None:
         """The text of what libvirt raised, for people; None if it raised nothing."""
         if before.is_job_active:
             log.info("found the migration running; watching it")
-            monitor.run(is_over=lambda: not context.hypervisor.job(context.instance.uuid).is_active)
+            monitor.run(is_over=lambda: not context.hypervisor.job(context.instance.uuid).is_migration)
             return None
         if not before.is_active:
             return f"the guest is not running on the source: {before}"
+        if context.is_abort_requested():
+            raise MigrationAborted
         call = _Call(context, _spec(context))
+        context.check_claim()
         call.start()
         monitor.run(over=call.over)
         return call.error
+
+
+def _look(context: StepContext) -> Seen:
+    return look(context.hypervisor, context.instance.uuid, context.uuid)
+
+
+def _prepare(context: StepContext, before: Seen) -> Facts:
+    """What has to be known afterwards, whoever does it: journalled before the move.
+
+    The source's definition outlives the move until the destination is proven; it must not start
+    by itself in that time, when the source host is booted.
+    """
+    kept: Facts = dict(context.facts.get("migrate", {}))
+    if before.is_job_active or not before.is_active or "inodes" in kept:
+        return kept
+    hypervisor, uuid = context.hypervisor, context.instance.uuid
+    kept["had_autostart"] = before.is_persistent and hypervisor.autostart(uuid)
+    kept["inodes"] = {disk.path: disk_image.identify(disk.path).inode for disk in context.data.copied_disks}
+    context.keep(kept)
+    if kept["had_autostart"]:
+        hypervisor.set_autostart(uuid, is_on=False)
+    return kept
+
+
+def _refuse_second_copy(context: StepContext) -> None:
+    """The source's memory may run again only if the destination was seen with nothing that has run.
+
+    Raises:
+        OutcomeUnknown: the destination has a copy, or was not asked.
+    """
+    with reading() as session:
+        facts = observations.latest(session, context.migration.id, Side.DESTINATION.value)
+    seen = None if facts is None else Seen.from_facts(facts)
+    if seen is None or (seen.exists and not seen.is_incoming):
+        told = "was not asked" if seen is None else f"has it: {seen}"
+        raise OutcomeUnknown(reason=f"the guest stands still on the source, and the destination {told}")
 
 
 @dataclass

@@ -9,7 +9,8 @@ import structlog
 from lmigrate.db.models import Migration
 from lmigrate.db.session import Session, writing
 from lmigrate.db.stores import actions, migrations
-from lmigrate.errors import MigrationFailed, OutcomeUnknown
+from lmigrate.errors import MigrationFailed, OutcomeUnknown, StepFailed
+from lmigrate.migration.look import look
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.migration.verdict import Decision, Seen, Verdict, decide
 from lmigrate.states import MigrationStatus, PowerState
@@ -35,11 +36,15 @@ class PostAtDestination(Step):
     def do(self, context: StepContext) -> Facts:
         """Facts: destination (what it looked like), downtime_ms as QEMU measured it."""
         hypervisor, uuid = context.hypervisor, context.instance.uuid
-        seen = Seen.of(hypervisor.domain(uuid), hypervisor.job(uuid), context.uuid)
+        seen = look(hypervisor, uuid, context.uuid)
         if context.migration.switched_over_at is None:
             self._switch_over(context, seen)
-        self._make_at_home(context, seen)
-        completed = hypervisor.completed_job(uuid)
+        elif not seen.exists and context.data.is_persistent:
+            raise OutcomeUnknown(reason=f"{context.migration.dest_host} has no such domain any more")
+        if seen.exists:
+            self._make_at_home(context, seen)
+        self._release(context)
+        completed = hypervisor.completed_job(uuid) if seen.exists else None
         return {"destination": seen.as_facts(), "downtime_ms": None if completed is None else completed.downtime_ms}
 
     def on_done(self, session: Session, migration: Migration, facts: Facts) -> None:
@@ -54,10 +59,11 @@ class PostAtDestination(Step):
             raise _not_moved(context, decision)
         with writing() as session:
             migration = migrations.lock(session, context.migration.id)
-            if migrations.switch_over(session, migration):
-                actions.record(
-                    session, migration, "switchover", f"{migration.dest_host} is the guest's host: {decision.reason}", result="Success"
-                )
+            if migration.attempt != context.migration.attempt or not migrations.switch_over(session, migration):
+                raise StepFailed(step=self.name, migration=migration.id, reason="the migration has gone on without this worker")
+            actions.record(
+                session, migration, "switchover", f"{migration.dest_host} is the guest's host: {decision.reason}", result="Success"
+            )
 
     def _make_at_home(self, context: StepContext, seen: Seen) -> None:
         hypervisor, uuid = context.hypervisor, context.instance.uuid
@@ -66,9 +72,14 @@ class PostAtDestination(Step):
             hypervisor.resume(uuid)
         if context.data.is_persistent and not seen.is_persistent:
             hypervisor.define(hypervisor.domain_xml(uuid, is_inactive=True))
+        if context.facts["migrate"].get("had_autostart"):
+            hypervisor.set_autostart(uuid, is_on=True)
+
+    def _release(self, context: StepContext) -> None:
+        """The directory and the disks are the guest's own from now on."""
         for path in context.facts["pre_live_migration"]["disks"].values():
             ownership.release_file(Path(path), context.uuid)
-        ownership.release_directory(Path(context.data.destination_instances_path) / uuid, context.uuid)
+        ownership.release_directory(Path(context.data.destination_instances_path) / context.instance.uuid, context.uuid)
 
 
 def _not_moved(context: StepContext, decision: Decision) -> MigrationFailed | OutcomeUnknown:

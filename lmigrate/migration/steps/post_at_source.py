@@ -8,6 +8,7 @@ from lmigrate.db.session import reading
 from lmigrate.db.stores import volumes
 from lmigrate.errors import OutcomeUnknown
 from lmigrate.migration.connections import secret_uuid
+from lmigrate.migration.guest_lock import guest_lock
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import MigrationStatus
 
@@ -28,10 +29,12 @@ class PostAtSource(Step):
 
     def do(self, context: StepContext) -> Facts:
         """Facts: removed, kept (files found in the directory that are not known to be the guest's)."""
-        self._leave_domain(context)
-        self._forget_secrets(context)
-        removed = [path for path in _own_files(context) if _unlink(Path(path))]
-        return {"removed": removed, "kept": self._leave_directory(context)}
+        with guest_lock(context.settings.host.state_dir, context.instance.uuid):
+            self._leave_domain(context)
+            self._forget_secrets(context)
+            context.check_claim()  # a worker that was away for long may find the guest back at home
+            removed = [path for path in _own_files(context) if _is_the_same(path, context) and _unlink(Path(path))]
+            return {"removed": removed, "kept": self._leave_directory(context)}
 
     def _leave_domain(self, context: StepContext) -> None:
         hypervisor, uuid = context.hypervisor, context.instance.uuid
@@ -41,6 +44,7 @@ class PostAtSource(Step):
         if domain.is_active:
             state = f"{domain.power_state.value} ({domain.reason})"
             raise OutcomeUnknown(reason=f"the guest runs on {context.migration.dest_host}, but the source still has it: {state}")
+        context.check_claim()
         hypervisor.undefine(uuid)
 
     def _forget_secrets(self, context: StepContext) -> None:
@@ -64,16 +68,16 @@ class PostAtSource(Step):
 def _own_files(context: StepContext) -> list[str]:
     data = context.data
     moved = [disk.path for disk in data.moved_files]
-    return moved if data.is_shared_instance_path else [*moved, *_flattened(context), *data.removable_files]
+    return moved if data.is_shared_instance_path else [*moved, *data.removable_files]
 
 
-def _flattened(context: StepContext) -> list[str]:
-    """Images below the copied ones (after a snapshot) in the guest's own directory: their content is in the copy."""
-    if context.facts["pre_live_migration"]["copy_mode"] != "full":
-        return []
-    directory = Path(context.data.source_instances_path) / context.instance.uuid
-    chain = [image["path"] for disk in context.data.copied_disks for image in disk.backing]
-    return [path for path in chain if Path(path).is_relative_to(directory)]
+def _is_the_same(path: str, context: StepContext) -> bool:
+    """Whether a copied disk is still the file that was copied; what is not a disk has no such proof, and needs none."""
+    inode = context.facts["migrate"].get("inodes", {}).get(path)
+    try:
+        return inode is None or Path(path).stat().st_ino == inode
+    except FileNotFoundError:
+        return False
 
 
 def _unlink(path: Path) -> bool:

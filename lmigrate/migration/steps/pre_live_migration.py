@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lmigrate.errors import MigrationPreCheckError, OutcomeUnknown
 from lmigrate.migration.connections import Connection, connections_of
+from lmigrate.migration.look import look
 from lmigrate.migration.media import fetch_medium
 from lmigrate.migration.migrate_data import LocalDisk, Medium, NeededFile
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
@@ -78,18 +79,19 @@ def _connections(context: StepContext) -> list[Connection]:
 
 
 def remove_incoming_domain(context: StepContext) -> None:
-    """End and undefine a domain that carries this migration's mark and does not run.
+    """End and undefine a domain that carries this migration's mark and has not run here.
 
     Raises:
-        OutcomeUnknown: it runs here: then it is not ours to remove.
+        OutcomeUnknown: it runs here, or has run: then it may be the only copy, and is not ours to remove.
     """
     hypervisor, uuid = context.hypervisor, context.instance.uuid
-    domain = hypervisor.domain(uuid)
-    if domain is None or domain.migration_mark != context.uuid:
+    seen = look(hypervisor, uuid, context.uuid)
+    if not seen.exists or not seen.is_ours:
         return
-    if domain.power_state.value == "running":
-        raise OutcomeUnknown(reason=f"the guest runs on {context.settings.host.name}, where it was about to be removed")
-    if domain.is_active:
+    if seen.is_active and not seen.is_incoming:
+        raise OutcomeUnknown(reason=f"{context.settings.host.name} has a copy of the guest that has run: {seen}")
+    context.check_claim()
+    if seen.is_active:
         hypervisor.destroy(uuid)
     hypervisor.undefine(uuid)
 

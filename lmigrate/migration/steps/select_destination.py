@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from lmigrate.clock import utcnow
 from lmigrate.db.models import Instance, Migration
 from lmigrate.db.session import Session, writing
-from lmigrate.db.stores import journal, migrations
+from lmigrate.db.stores import hosts, journal, migrations
+from lmigrate.errors import ComputeServiceUnavailable
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.scheduler import reservations
 from lmigrate.scheduler.choose import choose_and_reserve
@@ -28,6 +30,7 @@ class SelectDestination(Step):
         """Facts: the chosen host's name."""
         with writing() as session:
             migration = migrations.lock(session, context.migration.id)
+            _refuse_dead_source(session, context)
             instance = session.get_one(Instance, migration.instance_uuid)
             return {"host": choose_and_reserve(session, migration, instance)}
 
@@ -44,3 +47,12 @@ class SelectDestination(Step):
         migration.dest_host = facts["host"]
         names = [step.name for step in STEPS if step.side is Side.DESTINATION]
         journal.route(session, migration, names, facts["host"])
+
+
+def _refuse_dead_source(session: Session, context: StepContext) -> None:
+    """Raises ComputeServiceUnavailable: nobody there could let the guest go."""
+    name = context.migration.source_host
+    source = hosts.by_name(session, name)
+    down = "it has never registered" if source is None else hosts.why_down(source, utcnow(), context.settings.scheduler.service_down_time_s)
+    if down is not None:
+        raise ComputeServiceUnavailable(host=name, reason=down)

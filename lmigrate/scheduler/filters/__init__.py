@@ -32,6 +32,6 @@ FILTERS: tuple[Filter, ...] = (
 )
 
 #: what even a forced destination has to pass, as in Nova
-FORCED_FILTERS: tuple[Filter, ...] = (not_source, not_excluded, up, ram)
+FORCED_FILTERS: tuple[Filter, ...] = (not_source, not_excluded, up, hypervisor_type, hypervisor_version, cpu, ram)
 
 __all__ = ["FILTERS", "FORCED_FILTERS", "Filter"]

@@ -7,6 +7,7 @@ and PCI addresses, CPU, serials) stays byte for byte; libvirt refuses the move o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -84,7 +85,10 @@ def _update_graphics(root: etree._Element, address: str) -> None:
 
 
 def moved_path(path: str | None, old_directory: str, new_directory: str) -> str | None:
-    """``path`` with its leading ``old_directory`` replaced; None if it does not lie below it."""
-    if path is None or not path.startswith(old_directory.rstrip("/") + "/"):
+    """``path`` with its leading ``old_directory`` replaced; None if it does not lie below it, ``..`` resolved."""
+    if path is None:
+        return None
+    path = os.path.normpath(path)
+    if not path.startswith(old_directory.rstrip("/") + "/"):
         return None
     return new_directory.rstrip("/") + path[len(old_directory.rstrip("/")) :]

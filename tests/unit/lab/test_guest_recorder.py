@@ -90,6 +90,7 @@ def test_one_file_seen_under_two_names_is_read_once(files: dict[str, Path], sour
         recorder.wait_until(1, timeout_s=5)
         time.sleep(0.05)
     assert counts(recorder) == [3]
+    assert recorder.report().hosts == ("node5/node6",)
 
 
 def test_silence_is_an_error(files: dict[str, Path]) -> None:

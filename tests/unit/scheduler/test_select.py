@@ -50,14 +50,17 @@ def test_a_requested_destination_is_the_only_one_considered() -> None:
 
 
 def test_force_skips_what_an_operator_may_know_better() -> None:
-    host = host_state("node6", is_enabled=False, hypervisor_type="Xen", qemu_version=1, virt_types=())
-    forced = spec(is_forced=True, requested_destination="node6", hypervisor_type="QEMU", qemu_version=7_000_000)
+    host = host_state("node6", is_enabled=False, disk_free_bytes=0)
+    forced = spec(is_forced=True, requested_destination="node6", disk_bytes=1 << 30)
     assert evaluate([host], forced).names == ["node6"]
 
 
-@pytest.mark.parametrize("fields", [{"down_reason": "gone"}, {"memory_mib": 10}])
+@pytest.mark.parametrize(
+    "fields", [{"down_reason": "gone"}, {"memory_mib": 10}, {"hypervisor_type": "Xen"}, {"qemu_version": 1}, {"virt_types": ()}]
+)
 def test_force_does_not_skip_what_cannot_work(fields: dict[str, object]) -> None:
-    assert evaluate([host_state("node6", **fields)], spec(is_forced=True)).names == []
+    forced = spec(is_forced=True, hypervisor_type="QEMU", qemu_version=7_000_000)
+    assert evaluate([host_state("node6", **fields)], forced).names == []
     assert evaluate([host_state("node5")], spec(is_forced=True)).names == []
 
 

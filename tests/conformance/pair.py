@@ -1,0 +1,153 @@
+"""Two hosts and a guest: what the conformance tests need of any hypervisor."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lmigrate.ids import new_uuid
+from lmigrate.virt.fake import FakeHypervisor
+from lmigrate.virt.fake_world import FakeWorld
+from lmigrate.virt.libvirt_hypervisor import LibvirtHypervisor
+from lmigrate.virt.protocol import Hypervisor
+from lmigrate.virt.types import MigrateSpec
+from lmigrate.virt.xml.destination import DestinationChanges, destination_xml
+
+#: set where the real pair is: a JSON object with the fields of `RealHosts`
+VARIABLE = "LMIGRATE_CONFORMANCE"
+MEMORY_MIB = 64
+
+
+@dataclass(frozen=True)
+class RealHosts:
+    """Where the tests run on real hosts: on ``source``, with ``destination`` in reach of libvirt's TCP."""
+
+    source: str
+    destination: str
+    virt_type: str
+    rom: str  # the tick guest, at the same path on both
+
+    @classmethod
+    def from_environment(cls) -> RealHosts | None:
+        text = os.environ.get(VARIABLE)
+        return None if text is None else cls(**json.loads(text))
+
+
+class Pair(Protocol):
+    """A source, a destination, and guests."""
+
+    source: Hypervisor
+    destination: Hypervisor
+    destination_uri: str
+
+    def boot(self, *, is_persistent: bool = True, is_paused: bool = False) -> str:
+        """A running guest on the source; its UUID."""
+
+    def warm_up(self) -> None:
+        """Wait until a guest has something to copy."""
+
+    def never_end(self) -> None:
+        """From now on a copy goes on until it is aborted."""
+
+    def in_the_copy(self, uuid: str, act: Callable[[], None]) -> None:
+        """Call ``act`` once, while the guest is copied."""
+
+
+def spec(pair: Pair, uuid: str, mark: str, *, is_persistent: bool = True, bandwidth_mib_s: int = 0) -> MigrateSpec:
+    changes = DestinationChanges(mark, "/nowhere", "/nowhere")
+    return MigrateSpec(
+        uuid=uuid,
+        dest_uri=pair.destination_uri,
+        migrate_uri=None,
+        destination_xml=destination_xml(pair.source.domain_xml(uuid), changes),
+        persistent_xml=destination_xml(pair.source.domain_xml(uuid, is_inactive=True), changes) if is_persistent else None,
+        tls=False,
+        bandwidth_mib_s=bandwidth_mib_s,
+    )
+
+
+def guest_xml(uuid: str, virt_type: str, rom: str | None) -> str:
+    loader = f"<loader readonly='yes' type='rom'>{rom}</loader>" if rom else ""
+    return f"""\
+<domain type='{virt_type}'>
+  <name>guest-{uuid}</name><uuid>{uuid}</uuid><memory unit='MiB'>{MEMORY_MIB}</memory><vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='pc-i440fx-7.2'>hvm</type>{loader}</os>
+  <devices><emulator>/usr/bin/qemu-system-x86_64</emulator><memballoon model='none'/></devices>
+</domain>
+"""
+
+
+class FakePair:
+    """In memory."""
+
+    def __init__(self) -> None:
+        self.world = FakeWorld("node5", "node6")
+        self.source: Hypervisor = FakeHypervisor(self.world, "node5")
+        self.destination: Hypervisor = FakeHypervisor(self.world, "node6")
+        self.destination_uri = "qemu+tcp://node6/system"
+
+    def boot(self, *, is_persistent: bool = True, is_paused: bool = False) -> str:
+        xml = guest_xml(new_uuid(), "kvm", None)
+        return self.world.boot("node5", xml, is_persistent=is_persistent, is_paused=is_paused)
+
+    def warm_up(self) -> None:
+        pass
+
+    def never_end(self) -> None:
+        self.world.at("copying", lambda move: move.wait_for_abort())
+
+    def in_the_copy(self, uuid: str, act: Callable[[], None]) -> None:
+        acts = iter([act])
+        self.world.at("copying", lambda move: next(acts, lambda: None)() if move.uuid == uuid else None)
+
+    def remove_guests(self) -> None:
+        assert self.world.split_brains == []
+
+
+class LibvirtPair:
+    """Real hosts, from inside the source's namespaces."""
+
+    def __init__(self, hosts: RealHosts, directory: Path) -> None:
+        self._hosts, self._directory = hosts, directory
+        self.destination_uri = f"qemu+tcp://{hosts.destination}/system"
+        self.source: Hypervisor = LibvirtHypervisor("qemu:///system", hosts.source, 15)
+        self.destination: Hypervisor = LibvirtHypervisor(self.destination_uri, hosts.destination, 15)
+        self._uuids: list[str] = []
+
+    def boot(self, *, is_persistent: bool = True, is_paused: bool = False) -> str:
+        uuid = new_uuid()
+        self._uuids.append(uuid)
+        file = self._directory / f"{uuid}.xml"
+        file.write_text(guest_xml(uuid, self._hosts.virt_type, self._hosts.rom))
+        paused = ["--paused"] if is_paused else []
+        commands = [["define", str(file)], ["start", uuid, *paused]] if is_persistent else [["create", str(file), *paused]]
+        for command in commands:
+            subprocess.run(["virsh", "--quiet", "--connect", "qemu:///system", *command], check=True, capture_output=True, text=True)
+        return uuid
+
+    def warm_up(self) -> None:
+        time.sleep(1.5)  # the tick guest fills its memory
+
+    def never_end(self) -> None:
+        """The guest's memory is filled, and the tests ask for 1 MiB/s."""
+
+    def in_the_copy(self, uuid: str, act: Callable[[], None]) -> None:
+        def watch() -> None:
+            while self.source.job(uuid).memory_total_bytes == 0:
+                time.sleep(0.02)
+            act()
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    def remove_guests(self) -> None:
+        for uuid in self._uuids:
+            for hypervisor in (self.source, self.destination):
+                hypervisor.destroy(uuid)
+                hypervisor.undefine(uuid)

@@ -1,0 +1,119 @@
+"""Which requests docs/api_samples shows.  ``python -m tests.contract.api_samples`` writes them from the running code."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+
+from tests.contract import api_world
+from tests.contract.api_world import IDLE, MOVING, NODE5, REQUEST, STOPPED
+
+DIRECTORY = Path(__file__).parents[2] / "docs" / "api_samples"
+_MIGRATE = f"/v2.1/servers/{IDLE}/action"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One request; ``name`` is its file below docs/api_samples, without suffix."""
+
+    name: str
+    method: str
+    path: str
+    version: str | None = None
+    body: Any = None
+
+    @property
+    def file(self) -> Path:
+        """Where it is kept."""
+        return DIRECTORY / f"{self.name}.json"
+
+
+def _nova(resource: str, path: str, versions: list[str], method: str = "GET") -> list[Sample]:
+    return [Sample(f"nova/{resource}/v{version}", method, f"/v2.1{path}", version) for version in versions]
+
+
+def _migrate(name: str, version: str, body: object, server: str = IDLE) -> Sample:
+    path = f"/v2.1/servers/{server}/action"
+    return Sample(f"nova/os-migrate-live/{name}-v{version}", "POST", path, version, {"os-migrateLive": body})
+
+
+#: those that change something come last
+SAMPLES = [
+    Sample("nova/versions/list", "GET", "/"),
+    Sample("nova/versions/show", "GET", "/v2.1"),
+    Sample("nova/versions/unsupported", "GET", "/v2.1/servers", "2.999"),
+    *_nova("servers-list", "/servers?limit=1", ["2.1"]),
+    *_nova("servers-detail", "/servers/detail?status=MIGRATING", ["2.1", "2.96"]),
+    *_nova("servers-show", f"/servers/{IDLE}", ["2.1", "2.3", "2.47", "2.96"]),
+    *_nova("servers-show-missing", f"/servers/{NODE5}", ["2.96"]),
+    *_nova("server-migrations-list", f"/servers/{MOVING}/migrations", ["2.23", "2.59", "2.80"]),
+    *_nova("server-migrations-show", f"/servers/{MOVING}/migrations/2", ["2.23", "2.80"]),
+    *_nova("os-migrations-list", "/os-migrations", ["2.1", "2.23", "2.59", "2.80"]),
+    *_nova("os-migrations-page", "/os-migrations?limit=1", ["2.59"]),
+    *_nova("os-hypervisors-list", "/os-hypervisors", ["2.1", "2.53"]),
+    *_nova("os-hypervisors-detail", "/os-hypervisors/detail", ["2.1", "2.28", "2.53", "2.88"]),
+    *_nova("os-hypervisors-with-servers", "/os-hypervisors?with_servers=true", ["2.75"]),
+    *_nova("os-hypervisors-show", f"/os-hypervisors/{NODE5}", ["2.88"]),
+    *_nova("os-services-list", "/os-services", ["2.1", "2.11", "2.53"]),
+    *_nova("os-instance-actions-list", f"/servers/{MOVING}/os-instance-actions", ["2.1", "2.58"]),
+    *_nova("os-instance-actions-show", f"/servers/{MOVING}/os-instance-actions/{REQUEST}", ["2.1", "2.62", "2.84"]),
+    _migrate("wrong-body", "2.25", {"host": None, "block_migration": "auto", "disk_over_commit": False}),
+    _migrate("unknown-host", "2.1", {"host": "node9", "block_migration": False, "disk_over_commit": False}),
+    _migrate("force-without-host", "2.30", {"host": None, "block_migration": "auto", "force": True}),
+    _migrate("stopped", "2.96", {"host": "node6", "block_migration": "auto"}, STOPPED),
+    _migrate("migrating", "2.96", {"host": "node6", "block_migration": "auto"}, MOVING),
+    Sample("v1/hosts-list", "GET", "/v1/hosts"),
+    Sample("v1/hosts-show", "GET", "/v1/hosts/node5"),
+    Sample("v1/servers-list", "GET", "/v1/servers?limit=2"),
+    Sample("v1/servers-show", "GET", f"/v1/servers/{MOVING}"),
+    Sample("v1/migrations-list", "GET", "/v1/migrations?status=failed"),
+    Sample("v1/migrations-show", "GET", "/v1/migrations/2"),
+    Sample("v1/wrong-query", "GET", "/v1/migrations?limit=0"),
+    Sample("v1/hosts-disable", "PATCH", "/v1/hosts/node5", None, {"enabled": False, "reason": "new disks"}),
+    Sample("v1/hosts-enable", "PATCH", "/v1/hosts/node5", None, {"enabled": True}),
+    _migrate("named-host", "2.68", {"host": "node6", "block_migration": "auto"}),
+    *_nova("server-migrations-abort", f"/servers/{MOVING}/migrations/2", ["2.80"], "DELETE"),
+]
+
+
+def replay(client: FlaskClient, sample: Sample) -> dict[str, Any]:
+    """Send the request; what the file has to say."""
+    headers = {} if sample.version is None else {"OpenStack-API-Version": f"compute {sample.version}"}
+    given = {} if sample.body is None else {"json": sample.body}
+    answer = client.open(sample.path, method=sample.method, headers=headers, **given)
+    request = {"method": sample.method, "path": sample.path, "headers": headers, "body": sample.body}
+    body = json.loads(_stable(answer.get_data(as_text=True), answer.headers["x-openstack-request-id"])) if answer.data else None
+    return {"request": request, "response": {"status": answer.status_code, "body": body}}
+
+
+def _stable(text: str, request_id: str) -> str:
+    return text.replace(request_id, REQUEST)
+
+
+def write() -> None:
+    """Make the world in a database of its own, and write every sample."""
+    from api.app import create_app
+    from lmigrate.db.base import Base
+    from lmigrate.db.session import engine
+
+    Base.metadata.create_all(engine())
+    api_world.populate()
+    client = create_app().test_client()
+    for sample in SAMPLES:
+        sample.file.parent.mkdir(parents=True, exist_ok=True)
+        sample.file.write_text(json.dumps(replay(client, sample), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ |= api_world.SETTINGS | {
+            "LMIGRATE_DATABASE__URL": f"sqlite:///{scratch}/samples.sqlite",
+            "LMIGRATE_BROKER__URL": "memory://",
+        }
+        write()

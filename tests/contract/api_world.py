@@ -1,0 +1,80 @@
+"""A small, fixed world for the API: the same ids and moments in every run, on every database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from lmigrate.db.models import Host, Instance, Migration
+from lmigrate.db.session import writing
+from lmigrate.states import MigrationStatus, Phase, PowerState, StepState, VmState
+from tests.factories.journal import MIB, action_row, event_row, sample_row, step_row
+from tests.factories.records import disk_row, host_row, instance_row, migration_row, sighting_row
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+#: so long that the hosts of the world, last heard of at START, are up
+SETTINGS = {"LMIGRATE_SCHEDULER__SERVICE_DOWN_TIME_S": "1e12", "LMIGRATE_MIGRATION__SYNC_PRECHECK_TIMEOUT_S": "0.1"}
+
+MOVING = "11111111-1111-4111-8111-111111111111"
+IDLE = "22222222-2222-4222-8222-222222222222"
+STOPPED = "33333333-3333-4333-8333-333333333333"
+NODE5 = "55555555-5555-4555-8555-555555555555"
+REQUEST = "req-77777777-7777-4777-8777-777777777777"
+
+
+def at(minutes: float) -> datetime:
+    """So many minutes after the world began."""
+    return START + timedelta(minutes=minutes)
+
+
+def populate() -> None:
+    """Two hosts, three guests, one migration that runs and one that failed."""
+    _add(_host("node5", NODE5), _host("node6", NODE5.replace("5", "6"), enabled=False, disabled_reason="new memory"))
+    moving = _guest(MOVING, "web1", 1, progress=75)
+    idle = _guest(IDLE, "db1", 2, memory_mib=2048, vcpus=2)
+    stopped = _guest(STOPPED, "old", 3, host="node6", vm_state=VmState.STOPPED, power_state=PowerState.SHUTOFF)
+    failed = _migration(idle, 4, MigrationStatus.FAILED, error_code="NoValidHost", error="No valid host was found. node6: it is disabled")
+    idle.task_state = None
+    running = _migration(moving, 5, MigrationStatus.RUNNING, request_id=REQUEST, requested_destination="node6")
+    _add(moving, idle, stopped, failed, running)
+    _add(disk_row(moving, "vda"), disk_row(idle, "vda"), disk_row(idle, "vdb", destination_type="volume", serial="vol-1", path=None))
+    _add(sighting_row("node5", moving, seen_at=at(5)), sighting_row("node5", idle, seen_at=at(5)))
+    _story(running)
+
+
+def _story(migration: Migration) -> None:
+    names = ["select_destination", "check_destination", "check_source", "pre_live_migration", "migrate"]
+    for position, name in enumerate(names):
+        state = StepState.RUNNING if name == "migrate" else StepState.DONE
+        _add(step_row(migration, position, name, state=state, started_at=at(5), finished_at=None if name == "migrate" else at(5.01)))
+    _add(sample_row(migration, 512, at=at(5.1)), sample_row(migration, 256, at=at(5.2)))
+    action = action_row(migration, started_at=at(5), updated_at=at(5))
+    _add(action)
+    for event, host in [("conductor_live_migrate_instance", None), ("compute_check_can_live_migrate_destination", "node6")]:
+        _add(event_row(action, event, host=host, started_at=at(5), finished_at=at(5.01)))
+
+
+def _host(name: str, uuid: str, **fields: object) -> Host:
+    service = uuid[:-1] + "0"
+    return host_row(name, uuid=uuid, service_uuid=service, epoch=uuid, last_seen_at=START, started_at=START, created_at=START, **fields)
+
+
+def _guest(uuid: str, name: str, minute: int, host: str = "node5", **fields: object) -> Instance:
+    moments = {"created_at": at(minute), "launched_at": at(minute), "updated_at": at(minute)}
+    return instance_row(host, uuid=uuid, name=name, **moments, **fields)
+
+
+def _migration(guest: Instance, minute: int, status: MigrationStatus, **fields: object) -> Migration:
+    row = migration_row(guest, status=status, created_at=at(minute), updated_at=at(minute), dest_host="node6", **fields)
+    row.uuid = f"{minute}" * 8 + "-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+    row.user_id = row.project_id = "admin"
+    row.request_id = str(fields.get("request_id", REQUEST.replace("7", str(minute))))
+    row.memory_total_bytes, row.memory_processed_bytes, row.memory_remaining_bytes = 1024 * MIB, 768 * MIB, 256 * MIB
+    row.phase = Phase.ENDED if status is MigrationStatus.FAILED else Phase.FORWARD
+    return row
+
+
+def _add(*rows: object) -> None:
+    with writing() as session:
+        for row in rows:
+            session.add(row)
+            session.flush()

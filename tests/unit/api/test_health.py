@@ -1,0 +1,33 @@
+import pytest
+from flask.testing import FlaskClient
+
+from lmigrate.db import availability
+from tasks import broker
+from tasks.app import app as celery_app
+
+
+def test_healthz_needs_nothing(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client.get("/healthz").json == {"status": "ok"}
+
+
+@pytest.mark.parametrize(("missing", "module"), [("database", availability), ("broker", broker)])
+def test_readyz_says_what_is_missing(client: FlaskClient, monkeypatch: pytest.MonkeyPatch, missing: str, module: object) -> None:
+    monkeypatch.setattr(availability, "why_unavailable", lambda: None)
+    monkeypatch.setattr(broker, "why_unavailable", lambda: None)
+    assert client.get("/readyz").status_code == 200
+    monkeypatch.setattr(module, "why_unavailable", lambda: "it is away")
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json == {"status": "unavailable", "checks": {"database": "ok", "broker": "ok"} | {missing: "it is away"}}
+
+
+def test_a_broker_that_is_away_is_told_without_its_password(broker_away: None) -> None:
+    reason = broker.why_unavailable()
+    assert reason is not None
+    assert "hunter2" not in reason
+
+
+@pytest.fixture
+def broker_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(celery_app.conf, "broker_url", "redis+socket://:hunter2@/nowhere/redis.sock")
+    monkeypatch.setitem(celery_app.conf, "broker_write_url", "redis+socket://:hunter2@/nowhere/redis.sock")

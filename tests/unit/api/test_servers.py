@@ -1,0 +1,178 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+
+from lmigrate.db.models import Instance
+from lmigrate.states import PowerState, TaskState, VmState
+from tests.factories.records import GIB, disk_row, host_row, instance_row
+from tests.unit.api.conftest import Call
+
+Save = Callable[..., None]
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def guests(count: int) -> list[Instance]:
+    """Guests made one minute after the other; the newest is the last."""
+    return [instance_row("node5", name=f"web{number}", created_at=START + timedelta(minutes=number)) for number in range(count)]
+
+
+def names(answer: dict[str, list[dict[str, str]]] | None) -> list[str]:
+    assert answer is not None
+    return [row["name"] for row in answer["servers"]]
+
+
+def test_list_is_short_and_newest_first(nova: Call, save: Save) -> None:
+    rows = guests(3)
+    save(*rows)
+    answer = nova("GET", "/servers").json
+    assert names(answer) == ["web2", "web1", "web0"]
+    assert answer is not None
+    assert answer["servers"][0] == {
+        "id": rows[2].uuid,
+        "name": "web2",
+        "links": [
+            {"rel": "self", "href": f"http://localhost/v2.1/servers/{rows[2].uuid}"},
+            {"rel": "bookmark", "href": f"http://localhost/servers/{rows[2].uuid}"},
+        ],
+    }
+
+
+@pytest.mark.parametrize("path", ["/servers", "/servers/detail"])
+def test_pages_follow_their_links_to_the_end(nova: Call, save: Save, client: FlaskClient, path: str) -> None:
+    save(*guests(5))
+    seen: list[str] = []
+    answer = nova("GET", f"{path}?limit=2&host=node5").json
+    while answer:
+        seen += names(answer)
+        link = answer.get("servers_links")
+        if link is None:
+            break
+        assert link[0]["rel"] == "next"
+        assert "host=node5" in link[0]["href"]
+        parts = urlsplit(link[0]["href"])
+        answer = client.get(f"{parts.path}?{parts.query}").json
+    assert seen == ["web4", "web3", "web2", "web1", "web0"]
+
+
+def test_guests_of_one_moment_are_neither_lost_nor_doubled(nova: Call, save: Save) -> None:
+    save(*[instance_row("node5", name=f"twin{number}", created_at=START) for number in range(4)])
+    first = nova("GET", "/servers?limit=3").json
+    assert first is not None
+    second = nova("GET", f"/servers?limit=3&marker={first['servers'][-1]['id']}").json
+    assert sorted(names(first) + names(second)) == ["twin0", "twin1", "twin2", "twin3"]
+
+
+FILTERS: list[tuple[str, list[str]]] = [
+    ("name=web1", ["web1", "web10"]),
+    ("name=^web1$", ["web1"]),
+    ("name=^web", ["web1", "web10"]),
+    ("name=1$", ["db1", "web1"]),
+    ("name=%25", []),  # a per cent sign is no wildcard
+    ("host=node6", ["web10"]),
+    ("host=nowhere", []),
+    ("status=ACTIVE", ["db1", "web10"]),
+    ("status=active", ["db1", "web10"]),
+    ("status=MIGRATING", ["web1"]),
+    ("status=PAUSED", []),
+    ("status=SHUTOFF", []),
+    ("status=nonsense", []),
+    ("deleted=False&all_tenants=True", ["db1", "web1", "web10"]),
+    ("limit=0", []),
+    ("changes-since=2026-06-01T00:00:00Z", ["db1"]),
+    ("changes-before=2026-06-01T00:00:00", ["web1", "web10"]),
+]
+
+
+def test_filters(nova: Call, save: Save, subtests: pytest.Subtests) -> None:
+    long_ago, lately = START, datetime(2026, 7, 1, tzinfo=UTC)
+    save(
+        instance_row("node5", name="web1", updated_at=long_ago, task_state=TaskState.MIGRATING),
+        instance_row("node6", name="web10", updated_at=long_ago),
+        instance_row("node5", name="db1", updated_at=lately),
+    )
+    for query, expected in FILTERS:
+        with subtests.test(query=query, expected=expected):
+            assert sorted(names(nova("GET", f"/servers?{query}").json)) == expected
+
+
+REFUSED_QUERIES: list[tuple[str, str]] = [
+    ("limit=-1", "limit"),
+    ("limit=x", "limit"),
+    ("marker=nope", "nope"),
+    ("changes-since=yesterday", "date-time"),
+    ("changes-since=2026-06-01T00:00:00Z&changes-before=2026-05-01T00:00:00Z", "changes-since must be less"),
+]
+
+
+def test_refused_queries(nova: Call, subtests: pytest.Subtests) -> None:
+    for query, word in REFUSED_QUERIES:
+        with subtests.test(query=query, word=word):
+            answer = nova("GET", f"/servers?{query}")
+            assert answer.status_code == 400
+            assert answer.json is not None
+            assert word in answer.json["badRequest"]["message"]
+
+
+STATES: list[tuple[dict[str, Any], str, str, int]] = [
+    ({}, "ACTIVE", "active", 1),
+    ({"task_state": TaskState.MIGRATING}, "MIGRATING", "active", 1),
+    ({"vm_state": VmState.PAUSED, "power_state": PowerState.PAUSED}, "PAUSED", "paused", 3),
+    ({"vm_state": VmState.STOPPED, "power_state": PowerState.SHUTOFF}, "SHUTOFF", "stopped", 4),
+    ({"vm_state": VmState.STOPPED, "power_state": PowerState.SHUTOFF, "task_state": TaskState.MIGRATING}, "SHUTOFF", "stopped", 4),
+    ({"vm_state": VmState.SUSPENDED, "power_state": PowerState.PMSUSPENDED}, "SUSPENDED", "suspended", 7),
+    ({"vm_state": VmState.ERROR, "power_state": PowerState.CRASHED}, "ERROR", "error", 6),
+    ({"vm_state": VmState.UNKNOWN, "power_state": PowerState.NOSTATE}, "UNKNOWN", "unknown", 0),
+]
+
+
+def test_states(nova: Call, save: Save, subtests: pytest.Subtests) -> None:
+    for fields, status, vm_state, power in STATES:
+        row = instance_row("node5", **fields)
+        save(row)
+        with subtests.test(status=status):
+            answer = nova("GET", f"/servers/{row.uuid}").json
+            assert answer is not None
+            server = answer["server"]
+            assert (server["status"], server["OS-EXT-STS:vm_state"], server["OS-EXT-STS:power_state"]) == (status, vm_state, power)
+            assert ("progress" in server) == (status in {"ACTIVE", "MIGRATING"})
+
+
+def test_show_by_any_case_of_the_uuid_but_not_by_name(nova: Call, save: Save) -> None:
+    row = instance_row("node5", name="web1")
+    save(row)
+    assert nova("GET", f"/servers/{row.uuid.upper()}").status_code == 200
+    assert nova("GET", "/servers/web1").status_code == 404
+
+
+def test_show_at_the_newest_version(nova: Call, save: Save) -> None:
+    row = instance_row("node5", name="web1", memory_mib=2048, vcpus=2)
+    save(host_row("node5", enabled=False), row)
+    save(
+        disk_row(row, "vda"),
+        disk_row(row, "vdb", capacity_bytes=GIB + 1),
+        disk_row(row, "vdc", destination_type="volume", source_type="network", serial="vol-1"),
+        disk_row(row, "sda", device_type="cdrom"),
+    )
+    answer = nova("GET", f"/servers/{row.uuid}", "latest").json
+    assert answer is not None
+    server = answer["server"]
+    assert server["flavor"] == {
+        "original_name": "2vcpu-2048mib", "vcpus": 2, "ram": 2048, "disk": 12, "ephemeral": 0, "swap": 0, "extra_specs": {},
+    }  # fmt: skip
+    assert server["os-extended-volumes:volumes_attached"] == [{"id": "vol-1", "delete_on_termination": False}]
+    assert server["host_status"] == "MAINTENANCE"
+    assert server["OS-EXT-SRV-ATTR:host"] == server["OS-EXT-SRV-ATTR:hypervisor_hostname"] == "node5"
+    assert server["OS-EXT-SRV-ATTR:root_device_name"] == "/dev/vda"
+    assert server["server_groups"] == []
+
+
+def test_groups_are_shown_but_not_listed(nova: Call, save: Save) -> None:
+    save(*guests(1))
+    answer = nova("GET", "/servers/detail", "2.96").json
+    assert answer is not None
+    assert "server_groups" not in answer["servers"][0]
+    assert "pinned_availability_zone" in answer["servers"][0]

@@ -1,0 +1,57 @@
+from typing import Any
+
+import pytest
+
+from lmigrate.cli.watch import view
+
+MIB = 2**20
+
+
+def migration(**fields: Any) -> dict[str, Any]:
+    progress: dict[str, Any] = {
+        "percent": 75,
+        "memory_total_bytes": 1024 * MIB,
+        "memory_remaining_bytes": 256 * MIB,
+        "disk_total_bytes": 0,
+        "disk_remaining_bytes": 0,
+        "iteration": 3,
+        "bandwidth_bps": 100 * MIB,
+        "dirty_rate_bps": 8 * MIB,
+        "expected_downtime_ms": 80,
+        "throttle_percent": 20,
+    } | fields.pop("progress", {})
+    return {
+        "status": "running",
+        "phase": "forward",
+        "attempt": 1,
+        "source_host": "node5",
+        "dest_host": "node6",
+        "steps": [{"attempt": 1, "name": "migrate", "state": "running"}],
+        "progress": progress,
+    } | fields
+
+
+def test_everything_that_is_known_is_said() -> None:
+    assert str(view(migration(), 0)) == (
+        " 75%  running: node5 → node6, migrate, 256 MiB of 1.0 GiB left, 100 MiB/s, dirtied 8.0 MiB/s, "
+        "iteration 3, pause about 80 ms, guest slowed by 20%"
+    )
+
+
+@pytest.mark.parametrize(("now", "before", "shown"), [(75, 0, 75), (40, 75, 75), (100, 75, 100)])
+def test_the_percent_never_goes_back(now: int, before: int, shown: int) -> None:
+    assert view(migration(progress={"percent": now}), before).percent == shown
+
+
+def test_nothing_is_made_up_before_the_copy() -> None:
+    early = migration(status="accepted", dest_host=None, steps=[{"attempt": 1, "name": "select_destination", "state": "running"}])
+    assert view(early, 0).sentence == "node5 → ?, select destination"
+    blank = dict.fromkeys(("iteration", "bandwidth_bps", "dirty_rate_bps", "expected_downtime_ms", "throttle_percent"))
+    assert view(migration(steps=[], progress=blank | {"memory_total_bytes": 0}), 0).sentence == "node5 → node6"
+
+
+def test_a_rollback_is_said_and_so_is_its_step() -> None:
+    steps = [{"attempt": 1, "name": "migrate", "state": "undone"}, {"attempt": 2, "name": "pre_live_migration", "state": "undoing"}]
+    assert view(migration(status="preparing", phase="rolling-back", attempt=2, steps=steps), 0).sentence == (
+        "node5 → node6, rolling back, pre live migration"
+    )
