@@ -84,7 +84,7 @@ def moved_path(path: str | None, old_directory: str, new_directory: str) -> str 
     """``path`` with its leading ``old_directory`` replaced; None if it does not lie below it, ``..`` resolved."""
     if path is None:
         return None
-    path = os.path.normpath(path)
-    if not path.startswith(old_directory.rstrip("/") + "/"):
+    path, old_directory = os.path.normpath(path), os.path.normpath(old_directory).rstrip("/")
+    if not path.startswith(old_directory + "/"):
         return None
-    return new_directory.rstrip("/") + path[len(old_directory.rstrip("/")) :]
+    return new_directory.rstrip("/") + path[len(old_directory) :]

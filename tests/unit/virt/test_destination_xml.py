@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,10 +111,16 @@ names = st.text("abc/.", min_size=1, max_size=12)
 @given(path=names, old=names, new=names)
 def test_only_what_lies_below_moves(path: str, old: str, new: str) -> None:
     moved = moved_path(path, old, new)
-    is_below = path.startswith(old.rstrip("/") + "/")
-    assert (moved is not None) is is_below
+    path, old = os.path.normpath(path), os.path.normpath(old).rstrip("/")
+    assert (moved is not None) is path.startswith(old + "/")
     if moved is not None:
-        assert moved.endswith(path[len(old.rstrip("/")) :])
+        assert moved.endswith(path[len(old) :])
+        assert ".." not in moved.removeprefix(new.rstrip("/")).split("/")
+
+
+def test_a_path_that_leads_out_of_the_directory_does_not_lie_below_it() -> None:
+    assert moved_path("/srv/a/../etc/shadow", "/srv/a", "/srv/b") is None
+    assert moved_path("/srv/a/guest/../guest/disk", "/srv/a", "/srv/b") == "/srv/b/guest/disk"
 
 
 def test_a_directory_that_only_begins_alike_is_another() -> None:
