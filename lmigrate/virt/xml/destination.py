@@ -15,6 +15,9 @@ from lxml import etree
 
 from lmigrate.virt.xml.document import parse, set_mark, write
 
+#: addresses that each host has
+_ON_EVERY_HOST = {"127.0.0.1", "::1", "localhost", "0.0.0.0", "::"}  # noqa: S104 - compared only
+
 
 @dataclass(frozen=True)
 class DestinationChanges:
@@ -41,6 +44,7 @@ def destination_xml(source_xml: str, changes: DestinationChanges) -> str:
     _update_text(root.find("./os/nvram"), changes)
     if changes.graphics_listen:
         _update_graphics(root, changes.graphics_listen)
+        _update_serial(root, changes.graphics_listen)
     return write(root)
 
 
@@ -78,6 +82,13 @@ def _update_graphics(root: etree._Element, address: str) -> None:
             graphics.set("listen", address)
         for listen in graphics.findall("./listen[@type='address']"):
             listen.set("address", address)
+
+
+def _update_serial(root: etree._Element, address: str) -> None:
+    """Ports that listen on an address of the source; one for the host itself stays so: it asks for no password."""
+    for source in root.xpath("./devices/serial/source[@mode='bind'][@host] | ./devices/console/source[@mode='bind'][@host]"):
+        if source.get("host") not in _ON_EVERY_HOST:
+            source.set("host", address)
 
 
 def moved_path(path: str | None, old_directory: str, new_directory: str) -> str | None:
