@@ -59,7 +59,7 @@ class HostSettings(_Section):
     pki_dir: Path = Field(Path("/etc/pki"), description="Directory with CA/cacert.pem and libvirt/{server,client}cert.pem.")
     graphics_listen: str | None = Field(
         None,
-        description="Address at which VNC and SPICE of guests that arrive here listen; unset: as on the source.",
+        description="Address at which VNC, SPICE and serial ports of guests that arrive here listen; unset: as on the source.",
     )
     reserved_memory_mib: int = Field(512, ge=0, description="Memory that the scheduler leaves to the host itself, in MiB.")
     reserved_disk_mib: int = Field(0, ge=0, description="Disk space in the instances path that no check counts as free, in MiB.")

@@ -174,7 +174,8 @@ def _needed(what: str, path: str) -> NeededFile:
 def _removable_files(root: etree._Element, directory: Path) -> list[str]:
     """Log and firmware variable files below the guest's own directory: they are of no use without it."""
     paths = [domain_xml.nvram_path(root), *domain_xml.character_device_files(root)]
-    return sorted({path for path in paths if path and Path(os.path.normpath(path)).is_relative_to(directory)})
+    plain = {os.path.normpath(path) for path in paths if path}  # `..` leads out of it
+    return sorted(path for path in plain if Path(path).is_relative_to(directory))
 
 
 def _is_volume_backed(domain: DomainInfo) -> bool:

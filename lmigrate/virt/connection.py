@@ -116,12 +116,13 @@ class Connection:
 
     def _open(self) -> libvirt.virConnect:
         with self._lock:
-            if self._connection is None:
+            opened = self._connection  # another thread may forget it at any moment
+            if opened is None:
                 opened = self._new()
                 for register in self._on_open:
                     register(opened)
                 self._connection = opened
-            return self._connection
+            return opened
 
     def _new(self) -> libvirt.virConnect:
         _EVENTS.start()
@@ -130,9 +131,14 @@ class Connection:
         return opened
 
     def close(self) -> None:
-        """Forget the connection; the next call opens a new one."""
-        with self._lock:
-            self._connection = None
+        """Forget the connection; the next call opens a new one.
+
+        Never blocks: the lock is held by whoever opens one, for as long as libvirtd hangs, and the end of the last
+        reference is a call to libvirtd too.
+        """
+        last = [self._connection]
+        self._connection = None
+        threading.Thread(target=last.clear, name="libvirt-close", daemon=True).start()
 
 
 def _keep_alive(opened: libvirt.virConnect) -> None:

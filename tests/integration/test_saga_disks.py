@@ -78,6 +78,41 @@ def test_another_base_of_that_name_is(cluster: Cluster, base: Path) -> None:
     assert len(made[0]) == 1
 
 
+@pytest.mark.parametrize(
+    ("disk", "reason"),
+    [
+        ("<disk type='volume' device='disk'><source pool='default' volume='root.qcow2'/>{}", "of type volume"),
+        ("<disk type='dir' device='floppy'><source dir='/srv/floppy'/>{}", "of type dir"),
+        ("<disk type='vhostvdpa' device='disk'><source dev='/dev/vhost-vdpa-0'/>{}", "of type vhostvdpa"),
+        ("<disk type='block' device='cdrom'><source dev='/dev/sr0'/><readonly/>{}", "a block device of the host (/dev/sr0)"),
+        ("<disk type='network' device='lun'><source protocol='iscsi' name='iqn.2026-11.org.example:a/1'/>{}", "a SCSI LUN"),
+    ],
+)
+def test_a_disk_that_would_be_left_behind_is_refused(cluster: Cluster, disk: str, reason: str) -> None:
+    """libvirt itself would not object: it is told that all disks were seen on the destination."""
+    uuid = cluster.boot("node5")
+    domain = cluster.world.domain("node5", uuid)
+    described = disk.format("<target dev='vdz' bus='virtio'/></disk></devices>")
+    domain.active_xml = domain.inactive_xml = domain.xml.replace("</devices>", described)
+    before = cluster.snapshot()
+    migration = cluster.migrate(uuid, "node6")
+    assert migration.error_code == "NotMigratable"
+    assert f"disk vdz is {reason}" in (migration.error or "").replace("passed through as ", "")
+    assert cluster.snapshot() == before
+
+
+def test_a_log_outside_of_the_guests_directory_stays(cluster: Cluster) -> None:
+    uuid = cluster.boot("node5")
+    own = cluster.instances("node5") / uuid
+    outside = cluster.top / "console.log"
+    outside.write_text("another guest's")
+    domain = cluster.world.domain("node5", uuid)
+    hidden = f"{own}/../../../console.log"
+    domain.active_xml = domain.inactive_xml = domain.xml.replace("</devices>", f"<console><log file='{hidden}'/></console></devices>")
+    assert cluster.migrate(uuid, "node6").status is MigrationStatus.COMPLETED
+    assert outside.read_text() == "another guest's"
+
+
 def test_a_header_that_the_guest_wrote_is_content(cluster: Cluster, base: Path) -> None:
     """Neither is the file that it names opened, nor is the destination's image made in its format."""
     uuid = cluster.boot("node5")

@@ -16,6 +16,9 @@ from lxml import etree
 from lmigrate.virt.xml.document import parse, set_mark, write
 from lmigrate.virt.xml.volume import VolumeSource, update_volume
 
+#: addresses that each host has
+_ON_EVERY_HOST = {"127.0.0.1", "::1", "localhost", "0.0.0.0", "::"}  # noqa: S104 - compared only
+
 
 @dataclass(frozen=True)
 class DestinationChanges:
@@ -43,6 +46,7 @@ def destination_xml(source_xml: str, changes: DestinationChanges) -> str:
     _update_text(root.find("./os/nvram"), changes)
     if changes.graphics_listen:
         _update_graphics(root, changes.graphics_listen)
+        _update_serial(root, changes.graphics_listen)
     return write(root)
 
 
@@ -84,11 +88,18 @@ def _update_graphics(root: etree._Element, address: str) -> None:
             listen.set("address", address)
 
 
+def _update_serial(root: etree._Element, address: str) -> None:
+    """Ports that listen on an address of the source; one for the host itself stays so: it asks for no password."""
+    for source in root.xpath("./devices/serial/source[@mode='bind'][@host] | ./devices/console/source[@mode='bind'][@host]"):
+        if source.get("host") not in _ON_EVERY_HOST:
+            source.set("host", address)
+
+
 def moved_path(path: str | None, old_directory: str, new_directory: str) -> str | None:
     """``path`` with its leading ``old_directory`` replaced; None if it does not lie below it, ``..`` resolved."""
     if path is None:
         return None
-    path = os.path.normpath(path)
-    if not path.startswith(old_directory.rstrip("/") + "/"):
+    path, old_directory = os.path.normpath(path), os.path.normpath(old_directory).rstrip("/")
+    if not path.startswith(old_directory + "/"):
         return None
-    return new_directory.rstrip("/") + path[len(old_directory.rstrip("/")) :]
+    return new_directory.rstrip("/") + path[len(old_directory) :]

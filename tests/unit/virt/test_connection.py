@@ -109,6 +109,41 @@ def test_a_call_that_hangs(connection: Connection) -> None:
     assert connection.call("getType", lambda opened: opened.getType()) == "TEST"
 
 
+def test_nobody_waits_in_close_for_a_libvirtd_that_hangs(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no deadline: the heartbeat would hang in it, and say nothing of a host that is down."""
+    gate, new = threading.Event(), connection._new
+
+    def slow() -> libvirt.virConnect:
+        gate.wait(30)
+        return new()
+
+    monkeypatch.setattr(connection, "_new", slow)
+    with pytest.raises(HypervisorTimeout):
+        connection.call("getType", lambda opened: opened.getType(), deadline_s=0.05)
+    closing = threading.Thread(target=connection.close, daemon=True)
+    closing.start()
+    closing.join(5)
+    is_stuck = closing.is_alive()
+    gate.set()
+    assert not is_stuck
+    assert connection.call("getType", lambda opened: opened.getType()) == "TEST"
+
+
+def test_the_last_reference_ends_in_another_thread(connection: Connection) -> None:
+    """virConnectClose asks libvirtd, and waits."""
+    ended, threads = threading.Event(), list[str]()
+
+    class Held:
+        def __del__(self) -> None:
+            threads.append(threading.current_thread().name)
+            ended.set()
+
+    connection._connection = Held()  # type: ignore[assignment]
+    connection.close()
+    assert ended.wait(5)
+    assert threads == ["libvirt-close"]
+
+
 def test_the_test_drivers_guest() -> None:
     hypervisor = LibvirtHypervisor(URI, "node5", 10)
     hypervisor.ping()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,26 @@ def test_graphics_stay_where_nothing_is_said(before: str) -> None:
     assert "192.0.2.5" in made
 
 
+@pytest.mark.parametrize("device", ["serial", "console"])
+@pytest.mark.parametrize(
+    ("source", "host"),
+    [
+        ("<source mode='bind' host='192.0.2.5' service='2445'/><protocol type='telnet'/>", "192.0.2.6"),
+        ("<source mode='bind' host='127.0.0.1' service='2445'/>", "127.0.0.1"),  # has no password: nobody else was to reach it
+        ("<source mode='bind' host='::1' service='2445'/>", "::1"),
+        ("<source mode='bind' host='0.0.0.0' service='2445'/>", "0.0.0.0"),
+        ("<source mode='connect' host='192.0.2.9' service='2445'/>", "192.0.2.9"),  # a log server
+        ("<source mode='bind' path='/run/socket'/>", None),
+    ],
+)
+def test_a_serial_port_listens_on_the_destinations_address(device: str, source: str, host: str | None) -> None:
+    text = f"<domain><name>a</name><devices><{device} type='tcp'>{source}</{device}></devices></domain>"
+    (found,) = parse(destination_xml(text, CHANGES)).findall(f"./devices/{device}/source")
+    assert found.get("host") == host
+    (kept,) = parse(destination_xml(text, replace(CHANGES, graphics_listen=None))).findall(f"./devices/{device}/source")
+    assert dict(kept.attrib) == dict(parse(text).findall(f"./devices/{device}/source")[0].attrib)
+
+
 @pytest.mark.parametrize("copied", [set(), {"vda"}, {"vda", "vdb"}])
 @pytest.mark.parametrize("graphics", [None, "192.0.2.6", "::"])
 @pytest.mark.parametrize("directory", ["/var/lib/b", "/var/lib/b/", "/srv/a"])
@@ -110,10 +131,16 @@ names = st.text("abc/.", min_size=1, max_size=12)
 @given(path=names, old=names, new=names)
 def test_only_what_lies_below_moves(path: str, old: str, new: str) -> None:
     moved = moved_path(path, old, new)
-    is_below = path.startswith(old.rstrip("/") + "/")
-    assert (moved is not None) is is_below
+    path, old = os.path.normpath(path), os.path.normpath(old).rstrip("/")
+    assert (moved is not None) is path.startswith(old + "/")
     if moved is not None:
-        assert moved.endswith(path[len(old.rstrip("/")) :])
+        assert moved.endswith(path[len(old) :])
+        assert ".." not in moved.removeprefix(new.rstrip("/")).split("/")
+
+
+def test_a_path_that_leads_out_of_the_directory_does_not_lie_below_it() -> None:
+    assert moved_path("/srv/a/../etc/shadow", "/srv/a", "/srv/b") is None
+    assert moved_path("/srv/a/guest/../guest/disk", "/srv/a", "/srv/b") == "/srv/b/guest/disk"
 
 
 def test_a_directory_that_only_begins_alike_is_another() -> None:
