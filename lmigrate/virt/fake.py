@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from lmigrate.errors import DomainNotFound, HypervisorError
 from lmigrate.ids import new_uuid
@@ -10,7 +12,7 @@ from lmigrate.states import PowerState
 from lmigrate.virt.fake_domain import NO_JOB, FakeDomain
 from lmigrate.virt.fake_move import Move
 from lmigrate.virt.fake_world import FakeHost, FakeWorld
-from lmigrate.virt.types import DomainInfo, HostFacts, JobStats, MigrateSpec
+from lmigrate.virt.types import DomainInfo, HostFacts, JobStats, MigrateSpec, Secret
 from lmigrate.virt.xml.document import parse
 
 
@@ -71,6 +73,18 @@ class FakeHypervisor:
         """See `fake_move`."""
         Move(self._world, self._host("migrate"), spec).run()
 
+    def interlocks(self, uuid: str) -> list[str]:
+        """What the test put there."""
+        self._domain("blockJobInfo", uuid)
+        return list(self._host("blockJobInfo").interlocks)
+
+    def read_disk(self, uri: str, uuid: str, device_name: str, size_bytes: int) -> Iterator[bytes]:
+        """The file itself: all hosts of a world are one machine."""
+        host = self._world.hosts[urlsplit(uri).hostname or ""]
+        disks = host.domains[uuid].info().disks
+        path = next(disk.path for disk in disks if disk.device_name == device_name)
+        yield Path(path or "").read_bytes()[:size_bytes]
+
     def job(self, uuid: str) -> JobStats:
         """The move's statistics on the source; none on the destination, as with libvirt."""
         with self._world.lock:
@@ -117,6 +131,18 @@ class FakeHypervisor:
     def set_autostart(self, uuid: str, *, is_on: bool) -> None:
         """A mark on the domain."""
         self._domain("setAutostart", uuid).autostart = is_on
+
+    def define_secret(self, secret: Secret) -> None:
+        """In place of an older one."""
+        self._host("secretDefineXML").secrets[secret.uuid] = secret
+
+    def undefine_secret(self, uuid: str) -> None:
+        """Absent is fine."""
+        self._host("secretUndefine").secrets.pop(uuid, None)
+
+    def secrets(self) -> dict[str, str]:
+        """Usage by UUID."""
+        return {uuid: secret.usage for uuid, secret in self._host("listAllSecrets").secrets.items()}
 
     def define(self, xml: str) -> None:
         """A new definition, or in place of the old one."""

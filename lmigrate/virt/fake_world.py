@@ -17,6 +17,7 @@ from lmigrate.errors import HypervisorTimeout, HypervisorUnavailable
 from lmigrate.states import PowerState
 from lmigrate.virt.fake_domain import FakeDomain
 from lmigrate.virt.fake_move import Move
+from lmigrate.virt.types import Secret
 from lmigrate.virt.xml.document import parse
 
 Hook = Callable[[Move], None]
@@ -30,6 +31,8 @@ class FakeHost:
         self.name = name
         self.domains: dict[str, FakeDomain] = {}
         self.listeners: list[Changed] = []
+        self.secrets: dict[str, Secret] = {}
+        self.interlocks: list[str] = []  # what the host says of each of its guests
         self.is_hung = False  # libvirtd does not answer any more
         self.is_unreachable = False  # libvirtd is away, also for the other hosts
         self.unfit_cpu: str | None = None  # why no guest's CPU can run here

@@ -12,7 +12,7 @@ from typing import Any
 from flask.testing import FlaskClient
 
 from tests.contract import api_world
-from tests.contract.api_world import IDLE, MOVING, NODE5, REQUEST, STOPPED
+from tests.contract.api_world import IDLE, MOVING, NODE5, REQUEST, STOPPED, VOLUME
 
 DIRECTORY = Path(__file__).parents[2] / "docs" / "api_samples"
 _MIGRATE = f"/v2.1/servers/{IDLE}/action"
@@ -63,6 +63,8 @@ SAMPLES = [
     *_nova("os-services-list", "/os-services", ["2.1", "2.11", "2.53"]),
     *_nova("os-instance-actions-list", f"/servers/{MOVING}/os-instance-actions", ["2.1", "2.58"]),
     *_nova("os-instance-actions-show", f"/servers/{MOVING}/os-instance-actions/{REQUEST}", ["2.1", "2.62", "2.84"]),
+    *_nova("os-volume-attachments-list", f"/servers/{IDLE}/os-volume_attachments", ["2.1", "2.70", "2.79", "2.89"]),
+    *_nova("os-volume-attachments-show", f"/servers/{IDLE}/os-volume_attachments/{VOLUME}", ["2.89"]),
     _migrate("wrong-body", "2.25", {"host": None, "block_migration": "auto", "disk_over_commit": False}),
     _migrate("unknown-host", "2.1", {"host": "node9", "block_migration": False, "disk_over_commit": False}),
     _migrate("force-without-host", "2.30", {"host": None, "block_migration": "auto", "force": True}),
@@ -72,6 +74,11 @@ SAMPLES = [
     Sample("v1/hosts-show", "GET", "/v1/hosts/node5"),
     Sample("v1/servers-list", "GET", "/v1/servers?limit=2"),
     Sample("v1/servers-show", "GET", f"/v1/servers/{MOVING}"),
+    Sample("v1/servers-show-with-volumes", "GET", f"/v1/servers/{IDLE}"),
+    Sample("v1/volumes-list", "GET", "/v1/volumes"),
+    Sample("v1/volumes-show", "GET", f"/v1/volumes/{VOLUME}"),
+    Sample("v1/volumes-attachments", "GET", f"/v1/volumes/{VOLUME}/attachments"),
+    Sample("v1/volumes-register-unknown-backend", "POST", "/v1/volumes", None, {"name": "x", "backend": "san9", "source_name": "x"}),
     Sample("v1/migrations-list", "GET", "/v1/migrations?status=failed"),
     Sample("v1/migrations-show", "GET", "/v1/migrations/2"),
     Sample("v1/wrong-query", "GET", "/v1/migrations?limit=0"),

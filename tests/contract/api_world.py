@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from lmigrate.db.models import Host, Instance, Migration
+from lmigrate.db.models import Host, Instance, Migration, Volume, VolumeAttachment
 from lmigrate.db.session import writing
-from lmigrate.states import MigrationStatus, Phase, PowerState, StepState, VmState
+from lmigrate.states import AttachmentState, MigrationStatus, Phase, PowerState, StepState, VmState
 from tests.factories.journal import MIB, action_row, event_row, sample_row, step_row
 from tests.factories.records import disk_row, host_row, instance_row, migration_row, sighting_row
 
@@ -18,6 +18,8 @@ MOVING = "11111111-1111-4111-8111-111111111111"
 IDLE = "22222222-2222-4222-8222-222222222222"
 STOPPED = "33333333-3333-4333-8333-333333333333"
 NODE5 = "55555555-5555-4555-8555-555555555555"
+VOLUME = "88888888-8888-4888-8888-888888888888"
+ATTACHMENT = "99999999-9999-4999-8999-999999999999"
 REQUEST = "req-77777777-7777-4777-8777-777777777777"
 
 
@@ -27,7 +29,7 @@ def at(minutes: float) -> datetime:
 
 
 def populate() -> None:
-    """Two hosts, three guests, one migration that runs and one that failed."""
+    """Two hosts, three guests, a volume, one migration that runs and one that failed."""
     _add(_host("node5", NODE5), _host("node6", NODE5.replace("5", "6"), enabled=False, disabled_reason="new memory"))
     moving = _guest(MOVING, "web1", 1, progress=75)
     idle = _guest(IDLE, "db1", 2, memory_mib=2048, vcpus=2)
@@ -39,6 +41,7 @@ def populate() -> None:
     _add(disk_row(moving, "vda"), disk_row(idle, "vda"), disk_row(idle, "vdb", destination_type="volume", serial="vol-1", path=None))
     _add(sighting_row("node5", moving, seen_at=at(5)), sighting_row("node5", idle, seen_at=at(5)))
     _story(running)
+    _volume(idle)
 
 
 def _story(migration: Migration) -> None:
@@ -51,6 +54,17 @@ def _story(migration: Migration) -> None:
     _add(action)
     for event, host in [("conductor_live_migrate_instance", None), ("compute_check_can_live_migrate_destination", "node6")]:
         _add(event_row(action, event, host=host, started_at=at(5), finished_at=at(5.01)))
+
+
+def _volume(guest: Instance) -> None:
+    """A registered volume; the guest uses it through the attachment of its host."""
+    moments = {"created_at": at(6), "updated_at": at(6)}
+    name = "iqn.2026-11.org.example:db1/1"
+    volume = Volume(uuid=VOLUME, name="db1-data", backend="san1", source_name=name, location={}, size_bytes=1024 * MIB, created_at=at(6))
+    row = VolumeAttachment(uuid=ATTACHMENT, volume_uuid=VOLUME, instance_uuid=guest.uuid, host="node5", connector={}, **moments)
+    row.state = AttachmentState.GRANTED
+    ours = {"volume_uuid": VOLUME, "attachment_uuid": ATTACHMENT, "source_name": name, "protocol": "iscsi", "path": None}
+    _add(volume, row, disk_row(guest, "vdc", source_type="network", destination_type="volume", format="raw", **ours))
 
 
 def _host(name: str, uuid: str, **fields: object) -> Host:

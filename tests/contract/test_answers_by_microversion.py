@@ -9,9 +9,9 @@ from flask.testing import FlaskClient
 from api.microversions import MAXIMUM, MINIMUM, Microversion
 from api.nova.operation import OPERATIONS, Operation
 from api.nova.versioned import Versioned, model_at, spans
-from tests.contract.api_world import IDLE, MOVING, NODE5, REQUEST
+from tests.contract.api_world import IDLE, MOVING, NODE5, REQUEST, VOLUME
 
-VALUES = {"migration_id": "2", "request_id": REQUEST, "server_id": MOVING}
+VALUES = {"migration_id": "2", "request_id": REQUEST, "server_id": MOVING, "volume_id": VOLUME}
 
 
 def every_model() -> Iterator[type[Versioned]]:
@@ -34,6 +34,8 @@ def turning_points() -> list[Microversion]:
 
 def path_of(operation: Operation, version: Microversion) -> str:
     values = VALUES | {"hypervisor_id": NODE5 if version >= Microversion(2, 53) else "1"}
+    if "volume" in operation.path:
+        values["server_id"] = IDLE
     path = operation.path
     for name, value in values.items():
         path = path.replace(f"<{name}>", value)

@@ -53,7 +53,7 @@ class LocalDriver:
         """What the guest sees."""
         self._require(volume)
         try:
-            return disk_image.inspect_chain(str(self._path(volume)))[0].capacity_bytes
+            return disk_image.inspect_chain(str(self._path(volume)), self._options.format)[0].capacity_bytes
         except CommandFailed as error:
             raise self._error(str(error)) from error
 

@@ -92,7 +92,8 @@ class Source:
 
     def check(self, *names: str, shared: bool = False) -> MigrateData:
         instance, settings = self._instance(names), Settings(host=HostSettings(name="node5", instances_path=self.directory / "instances"))
-        migration = migration_row(instance, dest_host="node6", block_migration=self.requested, disk_over_commit=self.is_over_commit)
+        migration = migration_row(
+            instance, dest_host="node6", requested_destination="node6", block_migration=self.requested, disk_over_commit=self.is_over_commit)
         own = self.directory / "instances" / instance.uuid
         if shared:
             probe.write_probes([self.directory / "instances", own], migration.uuid)
@@ -108,7 +109,15 @@ class Source:
             }
         }
         context = StepContext(
-            migration, instance, settings, facts, lambda _facts: None, lambda: False, lambda: cast("Hypervisor", looker), "node5"
+            migration,
+            instance,
+            settings,
+            facts,
+            lambda _facts: None,
+            lambda: False,
+            lambda: None,
+            lambda: cast("Hypervisor", looker),
+            "node5",
         )
         return MigrateData.model_validate(CheckSource().do(context)["migrate_data"])
 

@@ -7,7 +7,7 @@ import pytest
 from lmigrate.migration.dispatch import Address, address_of
 from lmigrate.migration.steps import BY_NAME, STEPS
 from lmigrate.migration.steps.base import Side, no_hypervisor
-from tasks import conductor, host
+from tasks import conductor, host, storage
 from tasks.app import app, queue
 
 
@@ -21,14 +21,16 @@ def test_each_step_and_its_undo_has_a_task(step: object) -> None:
 def test_no_task_is_left_over() -> None:
     app.loader.import_default_modules()
     steps = {f"lmigrate.{prefix}{name}" for name in BY_NAME for prefix in ("", "undo.")}
-    others = {f"lmigrate.{name}" for name in ("rollback", "decide", "rolled_back", "reconcile", "observe")}
+    others = {
+        f"lmigrate.{name}" for name in ("rollback", "decide", "rolled_back", "reconcile", "observe", "verify_volume", "sweep_storage")
+    }
     assert {name for name in app.tasks if not name.startswith("celery.")} == steps | others
 
 
 def test_the_conductor_has_no_hypervisor() -> None:
     on_conductor = {step.name for step in STEPS if step.side is Side.CONDUCTOR}
     assert set(conductor.UNDO_TASKS) == on_conductor
-    assert set(host.STEP_TASKS) == set(BY_NAME) - on_conductor
+    assert set(host.STEP_TASKS) | set(storage.STEP_TASKS) == set(BY_NAME) - on_conductor
     with pytest.raises(LookupError):
         no_hypervisor()
 

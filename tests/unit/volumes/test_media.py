@@ -49,7 +49,9 @@ def context(save: Save, neighbour: Neighbour) -> StepContext:
     migration = migration_row(instance, dest_host="node6")
     save(host_row("node5", migration_address="fd00::5"), instance, migration)
     settings = Settings(host=HostSettings(name="node6"), migration=MigrationSettings(tls=True))
-    return StepContext(migration, instance, settings, {}, lambda _: None, lambda: False, lambda: cast("Hypervisor", neighbour), "node6")
+    return StepContext(
+        migration, instance, settings, {}, lambda _: None, lambda: False, lambda: None, lambda: cast("Hypervisor", neighbour), "node6"
+    )
 
 
 def medium() -> Medium:

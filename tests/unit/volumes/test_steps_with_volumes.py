@@ -74,7 +74,7 @@ def made_context(settings: Settings) -> StepContext:
     with reading() as session:
         migration, instance = session.scalars(select(Migration)).one(), session.scalars(select(Instance)).one()
         session.expunge_all()
-    return StepContext(migration, instance, settings, {}, lambda _facts: None, lambda: False, place=BACKEND)
+    return StepContext(migration, instance, settings, {}, lambda _facts: None, lambda: False, lambda: None, place=BACKEND)
 
 
 def rows() -> Rows:
