@@ -13,9 +13,11 @@ import pytest
 import redis
 
 from lmigrate.clock import monotonic_s
+from lmigrate.ids import new_uuid
 from lmigrate.lab.guests.domain_xml import CONFIG_DRIVE
 from lmigrate.lab.guests.spec import DiskSpec
 from lmigrate.lab.topology import Lab
+from lmigrate.lab.volumes import make_volume
 from tests.lab.conftest import StartGuest
 from tests.lab.moves import assert_moved, other
 from tests.lab.volumes.carrier import Carrier, start_carriers
@@ -167,6 +169,21 @@ def _told(lab: Lab, wire: Wire, carrier: Carrier, migration: int) -> dict[str, s
 
 def _flower(lab: Lab) -> str:
     return httpx.get(f"{lab.flower_url}/api/tasks", auth=("lab", lab.state.flower_password), timeout=30).text
+
+
+def test_a_shareable_volume_stays_with_the_guest_that_stays(lab: Lab, wire: Wire, start: StartGuest) -> None:
+    volume, uuids = make_volume(lab, "shared", 4), [new_uuid(), new_uuid()]
+    disks = [volume.attach("node5", uuid, "vdb").replace("<serial>", "<shareable/><serial>") for uuid in uuids]
+    first, second = (start("node5", uuid=uuid, devices_xml=disk) for uuid, disk in zip(uuids, disks, strict=True))
+    both = Carrier(lab, second, [volume])
+    assert wire.move(first.uuid, "node6")["status"] == "completed"
+    assert both.let_in() == [["node5", "node6"]]
+    eventually("both guests are logged in", lambda: both.logged_in() == {"node5", "node6"})
+    assert wire.move(second.uuid, "node6")["status"] == "completed"
+    assert both.let_in() == [["node6"]]
+    for guest in (first, second):
+        guest.wait_ticks(2)
+        assert guest.report().is_unbroken
 
 
 def test_ten_guests_with_volumes_move_at_once(lab: Lab, wire: Wire, start: StartGuest) -> None:

@@ -92,9 +92,8 @@ class Source:
 
     def check(self, *names: str, shared: bool = False) -> MigrateData:
         instance, settings = self._instance(names), Settings(host=HostSettings(name="node5", instances_path=self.directory / "instances"))
-        migration = migration_row(
-            instance, dest_host="node6", requested_destination="node6", block_migration=self.requested, disk_over_commit=self.is_over_commit
-        )
+        asked = {"block_migration": self.requested, "disk_over_commit": self.is_over_commit, "requested_destination": "node6"}
+        migration = migration_row(instance, dest_host="node6", **asked)
         own = self.directory / "instances" / instance.uuid
         if shared:
             probe.write_probes([self.directory / "instances", own], migration.uuid)
