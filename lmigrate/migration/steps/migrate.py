@@ -9,7 +9,7 @@ import structlog
 
 from lmigrate.db.session import reading
 from lmigrate.db.stores import hosts, observations
-from lmigrate.errors import HypervisorError, MigrationAborted, MigrationFailed, OutcomeUnknown, UnknownHost
+from lmigrate.errors import DomainNotFound, HypervisorError, MigrationAborted, MigrationFailed, OutcomeUnknown, UnknownHost
 from lmigrate.migration.connections import connections_of
 from lmigrate.migration.convergence import data_gib
 from lmigrate.migration.guest_lock import guest_lock
@@ -166,6 +166,9 @@ def _spec(context: StepContext) -> MigrateSpec:
     address = _destination_address(context)
     changes = _changes(context)
     hypervisor, uuid = context.hypervisor, context.instance.uuid
+    domain = hypervisor.domain(uuid)
+    if domain is None:
+        raise DomainNotFound(uuid=uuid, host=context.settings.host.name)
     return MigrateSpec(
         uuid=uuid,
         dest_uri=f"qemu+{'tls' if options.tls else 'tcp'}://{address}/system",
@@ -175,7 +178,7 @@ def _spec(context: StepContext) -> MigrateSpec:
         migrate_disks=tuple(disk.device_name for disk in data.copied_disks),
         copy_mode=context.facts["pre_live_migration"]["copy_mode"],
         tls=options.tls,
-        is_storage_proven_shared=all(disk.is_shared or disk.is_copied for disk in data.disks),
+        is_storage_proven_shared=data.accounts_for(domain.disks),
         auto_converge=options.auto_converge,
         bandwidth_mib_s=options.bandwidth_mib_s,
     )
