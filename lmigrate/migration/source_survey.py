@@ -20,7 +20,7 @@ from lmigrate.virt.xml import domain as domain_xml
 from lmigrate.virt.xml.document import parse
 
 #: `vhostuser` and `nvme` are told as obstacles of the domain; `blank` is an empty drive
-_KNOWN_TYPES = {"file", "network", "volume", "blank", "vhostuser", "nvme"}
+_KNOWN_TYPES = {"file", "network", "blank", "vhostuser", "nvme"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _volumes(context: StepContext, domain: DomainInfo) -> tuple[list[VolumeDisk]
 
     Access is granted by the records, the destination's XML is made from the domain: both must name the same volumes.
     """
-    remote = [disk for disk in domain.disks if disk.source_type in {"network", "volume"}]
+    remote = [disk for disk in domain.disks if disk.source_type == "network"]
     with reading() as session:
         registered = volumes.by_source_names(session, [disk.source_name or disk.path or "" for disk in domain.disks])
         recorded = volumes.of_instance(session, context.instance.uuid, context.migration.source_host)
