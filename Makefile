@@ -85,7 +85,7 @@ test: setup lint type ## Install what is missing, then lint, types and every tes
 	$(PYTEST) $(SPREAD) --db sqlite -m 'not lab'
 	$(PYTEST) $(SPREAD) --db postgresql -m 'not lab'
 	$(PYTEST) --db sqlite -m lab
-	$(PYTEST) --db postgresql -m lab
+	$(PYTEST) --db postgresql -m 'lab and not one_database'
 
 .PHONY: test-fast
 test-fast: venv ## The tests that need no lab, on SQLite

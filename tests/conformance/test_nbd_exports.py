@@ -19,7 +19,7 @@ from lmigrate.storage.drivers.base import VolumeRef
 from lmigrate.storage.drivers.nbd import NbdDriver
 from tests.conformance.storage_cases import ADDRESS, BACKEND, NbdCase, Session, connector, making
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 SIZE = 4 << 20
 
 

@@ -29,7 +29,9 @@ NEEDS_LAB = {"iscsi-tgt", "nbd"}
 
 
 def backends(kinds: set[str]) -> pytest.MarkDecorator:
-    parameters = [pytest.param(kind, marks=[pytest.mark.lab] if kind in NEEDS_LAB else []) for kind in sorted(kinds)]
+    parameters = [
+        pytest.param(kind, marks=[pytest.mark.lab, pytest.mark.one_database] if kind in NEEDS_LAB else []) for kind in sorted(kinds)
+    ]
     return pytest.mark.parametrize("case", parameters, indirect=True)
 
 

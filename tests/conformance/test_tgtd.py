@@ -13,7 +13,7 @@ from lmigrate.errors import StorageError
 from lmigrate.storage.drivers.base import VolumeRef
 from tests.conformance.storage_cases import TgtCase, connector, making
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 SIZE = 4 << 20
 
 

@@ -15,7 +15,7 @@ from lmigrate.lab.options import LabOptions
 from lmigrate.lab.topology import Lab
 from tests.conformance.pair import VARIABLE, RealHosts
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 
 
 def test_libvirt_conforms(repository: Path, tmp_path: Path) -> None:

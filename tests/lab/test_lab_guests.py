@@ -20,7 +20,7 @@ from lmigrate.lab.options import LabOptions
 from lmigrate.lab.topology import Lab
 from lmigrate.lab.wait import wait_for
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 
 DISKS = (DiskSpec("raw", 8, fill_mib=4), DiskSpec("qcow2", 8), DiskSpec("qcow2", 8, backing="base8.img", fill_mib=1))
 

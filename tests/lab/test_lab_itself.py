@@ -23,7 +23,7 @@ from lmigrate.lab.paths import lab_root
 from lmigrate.lab.topology import Lab, lab_ids, remove
 from lmigrate.lab.wait import wait_for
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 
 DOMAIN = """\
 <domain type='{type}'>

@@ -18,10 +18,10 @@ from lmigrate.lab.options import LabOptions
 from lmigrate.lab.topology import Lab
 from lmigrate.lab.wait import wait_for
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 
 SMALL_MIB = 300
-DAEMONS = {"redis", "conductor", "beat", "api", "flower", "libvirtd", "host"}
+DAEMONS = {"redis", "tgtd", "conductor", "beat", "storage", "api", "flower", "libvirtd", "host"}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

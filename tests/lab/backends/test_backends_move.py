@@ -19,7 +19,7 @@ from tests.lab.conftest import StartGuest
 from tests.lab.moves import assert_home, assert_moved
 from tests.lab.wire import Wire, eventually, story
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("backends")]
+pytestmark = [pytest.mark.lab, pytest.mark.one_database, pytest.mark.xdist_group("backends")]
 FORMATS = {"nbd1": "raw", "nfs1": "qcow2"}
 
 
