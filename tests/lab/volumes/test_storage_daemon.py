@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lmigrate.clock import monotonic_s
 from lmigrate.ids import new_uuid
 from lmigrate.lab.topology import Lab
 from tests.lab.moves import assert_moved
@@ -18,7 +19,7 @@ from tests.lab.volumes.carrier import targets, tgtadm
 from tests.lab.volumes.conftest import StartCarrier
 from tests.lab.wire import Wire, eventually
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 
 FOREIGN = "iqn.1993-08.org.debian:01:somebody"
 QUICK = {"LMIGRATE_STORAGE__SWEEP_INTERVAL_S": "1", "LMIGRATE_STORAGE__LEAK_GRACE_S": "2"}
@@ -96,7 +97,8 @@ def test_a_restarted_tgtd_gets_back_what_it_forgot(sweeping: Lab, wire: Wire, ca
     guest.wait_ticks(5, timeout_s=60)
     assert guest.report().is_unbroken
     carrier.assert_only("node5")
+    began = monotonic_s()
     ended = wire.move(guest.uuid, "node6")
-    assert_moved(sweeping, wire, guest, ended, since=0.0)
+    assert_moved(sweeping, wire, guest, ended, since=began)
     carrier.assert_only("node6")
     assert set(targets(sweeping)) >= {carrier.target_name(volume) for volume in carrier.volumes}

@@ -15,7 +15,7 @@ from tests.lab.volumes.conftest import LOCAL, StartCarrier
 from tests.lab.wire import Json, Wire, eventually, story
 from tests.lab.world import World, assert_unchanged
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 
 RAISES = [
     "grant.before",
