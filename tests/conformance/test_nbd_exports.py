@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lmigrate import ids
+from lmigrate.clock import sleep_s
 from lmigrate.errors import StorageError
 from lmigrate.storage import login
 from lmigrate.storage.drivers.audit import Access, Grant
@@ -57,6 +58,8 @@ def test_a_killed_export_comes_back_on_its_port(case: NbdCase, volume: VolumeRef
     driver = restarted(case)
     assert driver.missing([grant]) == []
     os.kill(case.processes()[0], signal.SIGKILL)
+    while case.processes():  # the kernel takes a moment to end it
+        sleep_s(0.01)
     assert driver.granted(volume) == frozenset()
     assert driver.missing([grant]) == [grant]
     driver.restore(grant)
