@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 
@@ -55,17 +56,28 @@ def run_step(
     step = step_of(name)
     claimant = Claimant(f"{settings.host.name}/{ids.new_uuid()}", epoch, settings.migration.lease_s)
     with log.bound(migration=migration_id, step=name, attempt=attempt, host=settings.host.name, epoch=epoch):
-        row = _claim(name, migration_id, attempt, settings, claimant)
-        if row is None:
+        claimed = _claim(name, migration_id, attempt, settings, claimant)
+        if claimed is None:
             return f"{name} of migration {migration_id}: nothing to do, it is not its turn or somebody else has it"
+        row, known = claimed
         try:
-            return _do(step, row, make_context(row, settings, connect), claimant)
+            return _do(step, row, _context(row, known, settings, connect), claimant)
         except BaseException as error:  # also SystemExit, which a pool thread would swallow
             _write_failure(step, row, error)
             raise
 
 
-def _claim(name: str, migration_id: int, attempt: int, settings: Settings, claimant: Claimant) -> MigrationStep | None:
+@dataclass(frozen=True)
+class _Known:
+    """What the records said when the step was claimed."""
+
+    migration: Migration
+    instance: Instance
+    facts: dict[str, Facts]
+
+
+def _claim(name: str, migration_id: int, attempt: int, settings: Settings, claimant: Claimant) -> tuple[MigrationStep, _Known] | None:
+    """The claimed row and what is known, in one transaction: eight steps are on every migration's way."""
     with writing() as session:
         migration = migrations.lock(session, migration_id)
         if migration.phase is not Phase.FORWARD or migration.attempt != attempt:
@@ -76,7 +88,8 @@ def _claim(name: str, migration_id: int, attempt: int, settings: Settings, claim
         if not journal.claim(session, migration_id, attempt, name, claimant):
             return None
         migration.status = step_of(name).status
-        return journal.find(session, migration_id, attempt, name)
+        session.refresh(row)
+        return row, _read(session, migration, attempt)
 
 
 def _is_for_us(row: MigrationStep, settings: Settings) -> bool:
@@ -85,7 +98,8 @@ def _is_for_us(row: MigrationStep, settings: Settings) -> bool:
 
 
 def _do(step: Step, row: MigrationStep, context: StepContext, claimant: Claimant) -> str:
-    if not step.honours_abort and context.migration.switched_over_at is None and context.is_abort_requested():
+    asked_to_abort = context.migration.abort_requested_at is not None and context.migration.switched_over_at is None
+    if asked_to_abort and not step.honours_abort:
         raise MigrationAborted
     failpoint(f"step.{step.name}.before_do")
     with lease_kept(row, claimant):
@@ -120,14 +134,20 @@ def _finish(step: Step, row: MigrationStep, facts: Facts) -> bool:
 def make_context(row: MigrationStep, settings: Settings, connect: Callable[[], Hypervisor]) -> StepContext:
     """What the step may look at, read once."""
     with reading() as session:
-        migration = migrations.get(session, row.migration_id)
-        instance = session.get(Instance, migration.instance_uuid)
-        if instance is None:
-            raise InstanceNotFound(instance=migration.instance_uuid)
-        facts = {step.name: step.facts for step in journal.steps_of(session, migration, row.attempt) if step.facts is not None}
-        session.expunge_all()
+        return _context(row, _read(session, migrations.get(session, row.migration_id), row.attempt), settings, connect)
+
+
+def _read(session: Session, migration: Migration, attempt: int) -> _Known:
+    instance = session.get(Instance, migration.instance_uuid)
+    if instance is None:
+        raise InstanceNotFound(instance=migration.instance_uuid)
+    facts = {step.name: step.facts for step in journal.steps_of(session, migration, attempt) if step.facts is not None}
+    return _Known(migration, instance, facts)
+
+
+def _context(row: MigrationStep, known: _Known, settings: Settings, connect: Callable[[], Hypervisor]) -> StepContext:
     watch, claim = _abort_watch(row.migration_id), _claim_check(row)
-    return StepContext(migration, instance, settings, facts, _keeper(row), watch, claim, connect, row.host or "")
+    return StepContext(known.migration, known.instance, settings, known.facts, _keeper(row), watch, claim, connect, row.host or "")
 
 
 def _keeper(row: MigrationStep) -> Callable[[Facts], None]:

@@ -83,10 +83,10 @@ class Chaos:
         does_it = self.luck.random() < 0.5
         if isinstance(message, StepMessage):
             settings = self.cluster.settings(message.address.place)
-            row = runner._claim(message.step, message.migration_id, message.attempt, settings, dead)
-            if row is not None and does_it:
+            claimed = runner._claim(message.step, message.migration_id, message.attempt, settings, dead)
+            if claimed is not None and does_it:
                 with suppress(Exception):
-                    BY_NAME[message.step].do(runner.make_context(row, settings, self.cluster.connect(message.address.place)))
+                    BY_NAME[message.step].do(runner.make_context(claimed[0], settings, self.cluster.connect(message.address.place)))
         elif isinstance(message, UndoMessage):
             settings = self.cluster.settings(message.address.place)
             row = undo._claim(message.step, message.migration_id, message.attempt, dead)

@@ -51,8 +51,9 @@ class Dying:
 
     def _die_doing(self, message: StepMessage) -> None:
         settings = self.cluster.settings(message.address.place)
-        row = runner._claim(message.step, message.migration_id, message.attempt, settings, lapsed())
-        assert row is not None
+        claimed = runner._claim(message.step, message.migration_id, message.attempt, settings, lapsed())
+        assert claimed is not None
+        row, _known = claimed
         if self.moment == "done":
             BY_NAME[message.step].do(runner.make_context(row, settings, self.cluster.connect(message.address.place)))
 
@@ -152,8 +153,9 @@ def test_libvirt_goes_on_without_the_worker_and_the_next_one_adopts_its_job(clus
         if name_of(message) != "migrate" or calls:
             return cluster.work(message)
         settings = cluster.settings("node5")
-        row = runner._claim("migrate", migration_id, 1, settings, lapsed())
-        assert row is not None
+        claimed = runner._claim("migrate", migration_id, 1, settings, lapsed())
+        assert claimed is not None
+        row, _known = claimed
         spec = _spec(runner.make_context(row, settings, cluster.connect("node5")))
         calls.append(threading.Thread(target=move_and_forget, args=(cluster, spec)))
         calls[0].start()
