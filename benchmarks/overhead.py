@@ -44,6 +44,7 @@ class Series:
     """One kind of move, in ms."""
 
     total_ms: list[float] = field(default_factory=list)
+    step_ms: list[float] = field(default_factory=list)  # of it, the step that makes the call
     pause_ms: list[float] = field(default_factory=list)
 
 
@@ -65,14 +66,15 @@ class Bare:
         for process in self._processes.values():
             process.communicate(timeout=10)  # end of input is the end of it
 
-    def move(self, uuid: str, source: str, destination: str) -> float:
-        """Milliseconds of the call itself."""
+    def move(self, uuid: str, source: str, destination: str) -> tuple[float, float]:
+        """Milliseconds of the call itself; it is all there is."""
         process = self._processes[source]
         if process.stdin is None:
             raise RuntimeError("the bare migration has no input")
         process.stdin.write(f"{uuid} {destination} {self._transport}\n")
         process.stdin.flush()
-        return float(self._answer(process))
+        took_ms = float(self._answer(process))
+        return took_ms, took_ms
 
     def _answer(self, process: subprocess.Popen[str]) -> str:
         line = process.stdout.readline() if process.stdout else ""
@@ -87,13 +89,18 @@ class Api:
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=30, headers={"OpenStack-API-Version": "compute 2.79"})
 
-    def move(self, uuid: str, destination: str) -> float:
-        """Milliseconds from the POST to the moment at which the migration was recorded as completed."""
+    def move(self, uuid: str, destination: str) -> tuple[float, float]:
+        """Milliseconds from the POST to the moment at which the migration was recorded as completed; of the migrate step."""
         began = datetime.now(UTC)
         body = {"os-migrateLive": {"block_migration": "auto", "host": destination}}
         self._client.post(f"/v2.1/servers/{uuid}/action", json=body).raise_for_status()
-        ended = self._wait_for_end(uuid)
-        return (ended - began).total_seconds() * 1000
+        migration = self._wait_for_end(uuid)
+        return between_ms(began, migration["ended_at"]), self._migrate_step_ms(migration["id"])
+
+    def _migrate_step_ms(self, migration_id: int) -> float:
+        steps = self._client.get(f"/v1/migrations/{migration_id}").raise_for_status().json()["steps"]
+        step = next(step for step in steps if step["name"] == "migrate")
+        return between_ms(datetime.fromisoformat(step["started_at"]), step["finished_at"])
 
     def wait_until_idle_on(self, uuid: str, host: str) -> None:
         """Until the records know where the bare migration has put the guest."""
@@ -106,7 +113,7 @@ class Api:
         server = answer.raise_for_status().json()
         return bool(server["host"] == host and server["task_state"] is None)
 
-    def _wait_for_end(self, uuid: str) -> datetime:
+    def _wait_for_end(self, uuid: str) -> dict[str, Any]:
         newest: dict[str, Any] = {}
 
         def ended() -> bool:
@@ -118,7 +125,12 @@ class Api:
         wait(ended, every_s=0.2)
         if newest["status"] != "completed":
             raise RuntimeError(f"the migration ended {newest['status']}: {newest['error']}")
-        return datetime.fromisoformat(newest["ended_at"])
+        return newest
+
+
+def between_ms(began: datetime, ended: str) -> float:
+    """Milliseconds until an ISO 8601 time."""
+    return (datetime.fromisoformat(ended) - began).total_seconds() * 1000
 
 
 def wait(condition: Callable[[], bool], every_s: float = 0.1) -> None:
@@ -134,11 +146,13 @@ def wait(condition: Callable[[], bool], every_s: float = 0.1) -> None:
         time.sleep(every_s)
 
 
-def measure(guest: Guest, series: Series, move: Callable[[], float]) -> None:
+def measure(guest: Guest, series: Series, move: Callable[[], tuple[float, float]]) -> None:
     """One move, with the pause that the guest itself saw."""
     time.sleep(SETTLE_S)
     since = time.monotonic()
-    series.total_ms.append(move())
+    total_ms, step_ms = move()
+    series.total_ms.append(total_ms)
+    series.step_ms.append(step_ms)
     time.sleep(SETTLE_S)
     report = guest.report(since=since)
     if not report.is_unbroken:
@@ -152,7 +166,7 @@ def run_pairs(lab: Lab, pairs: int) -> dict[str, Series]:
     api = Api(lab.url)
     here, there = HOSTS
     with Bare(lab) as bare, start_guest(lab, here, GuestSpec(name="bench", rate_hz=RATE_HZ)) as guest:
-        movers: dict[str, Callable[[str, str], float]] = {
+        movers: dict[str, Callable[[str, str], tuple[float, float]]] = {
             "lmigrate": lambda _source, destination: api.move(guest.uuid, destination),
             "bare": partial(bare.move, guest.uuid),
         }
@@ -176,6 +190,8 @@ def summary(found: dict[str, Series], lab: Lab) -> dict[str, Any]:
         "lmigrate_total_ms": spread(ours.total_ms),
         "bare_total_ms": spread(bare.total_ms),
         "overhead_ms": spread(overheads),
+        "outside_the_migrate_step_ms": spread([total - step for total, step in zip(ours.total_ms, ours.step_ms, strict=True)]),
+        "migrate_step_ms": spread(ours.step_ms),
         "ratio_of_medians": round(statistics.median(ours.total_ms) / statistics.median(bare.total_ms), 3),
         "lmigrate_pause_ms": spread(ours.pause_ms),
         "bare_pause_ms": spread(bare.pause_ms),

@@ -50,6 +50,9 @@ def run_step(
 ) -> str:
     """Do step ``name`` if it is its turn; return a sentence saying what happened.
 
+    A step that only closes the books is done by whoever did the one before it: its own message finds it done, and
+    is there for the case that this worker dies between the two.
+
     Raises:
         LmigrateError: the step failed; the journal and the migration already say so.
     """
@@ -61,10 +64,13 @@ def run_step(
             return f"{name} of migration {migration_id}: nothing to do, it is not its turn or somebody else has it"
         row, known = claimed
         try:
-            return _do(step, row, _context(row, known, settings, connect), claimant)
+            sentence = _do(step, row, _context(row, known, settings, connect), claimant)
         except BaseException as error:  # also SystemExit, which a pool thread would swallow
             _write_failure(step, row, error)
             raise
+    if known.next_step is not None and step_of(known.next_step).is_bookkeeping:
+        return f"{sentence}; {run_step(known.next_step, migration_id, attempt, settings, epoch)}"
+    return sentence
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,8 @@ class _Known:
 
     migration: Migration
     instance: Instance
-    facts: dict[str, Facts]
+    facts: dict[str, Facts]  # of the steps that are done
+    next_step: str | None  # after the claimed one
 
 
 def _claim(name: str, migration_id: int, attempt: int, settings: Settings, claimant: Claimant) -> tuple[MigrationStep, _Known] | None:
@@ -89,7 +96,7 @@ def _claim(name: str, migration_id: int, attempt: int, settings: Settings, claim
             return None
         migration.status = step_of(name).status
         session.refresh(row)
-        return row, _read(session, migration, attempt)
+        return row, _read(session, migration, row)
 
 
 def _is_for_us(row: MigrationStep, settings: Settings) -> bool:
@@ -134,15 +141,16 @@ def _finish(step: Step, row: MigrationStep, facts: Facts) -> bool:
 def make_context(row: MigrationStep, settings: Settings, connect: Callable[[], Hypervisor]) -> StepContext:
     """What the step may look at, read once."""
     with reading() as session:
-        return _context(row, _read(session, migrations.get(session, row.migration_id), row.attempt), settings, connect)
+        return _context(row, _read(session, migrations.get(session, row.migration_id), row), settings, connect)
 
 
-def _read(session: Session, migration: Migration, attempt: int) -> _Known:
+def _read(session: Session, migration: Migration, row: MigrationStep) -> _Known:
     instance = session.get(Instance, migration.instance_uuid)
     if instance is None:
         raise InstanceNotFound(instance=migration.instance_uuid)
-    facts = {step.name: step.facts for step in journal.steps_of(session, migration, attempt) if step.facts is not None}
-    return _Known(migration, instance, facts)
+    steps = journal.steps_of(session, migration, row.attempt)
+    facts = {step.name: step.facts for step in steps if step.facts is not None}
+    return _Known(migration, instance, facts, next((step.name for step in steps if step.position == row.position + 1), None))
 
 
 def _context(row: MigrationStep, known: _Known, settings: Settings, connect: Callable[[], Hypervisor]) -> StepContext:

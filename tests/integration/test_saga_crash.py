@@ -23,6 +23,7 @@ from lmigrate.states import MigrationStatus, Phase, StepState
 from lmigrate.virt.fake_move import Move
 from lmigrate.virt.types import MigrateSpec
 from tests.integration.cluster import Cluster, wait_until
+from tests.integration.conftest import FailPoint
 from tests.integration.mail import Message, WorkerDied, name_of
 
 Moment = Literal["claimed", "done"]
@@ -79,7 +80,7 @@ def row_of(migration_id: int, name: str) -> MigrationStep:
 
 
 @pytest.mark.parametrize("moment", ["claimed", "done"])
-@pytest.mark.parametrize("name", [step.name for step in STEPS if step.side is not Side.STORAGE])
+@pytest.mark.parametrize("name", [step.name for step in STEPS if step.side is not Side.STORAGE and not step.is_bookkeeping])
 def test_on_the_way_forward(cluster: Cluster, name: str, moment: Moment) -> None:
     uuid = cluster.boot("node5", disks=2)
     dying = Dying(cluster, name, moment)
@@ -88,6 +89,21 @@ def test_on_the_way_forward(cluster: Cluster, name: str, moment: Moment) -> None
     assert dying.has_died
     assert row_of(migration_id, name).state is StepState.RUNNING
     cluster.check()
+    cluster.later()
+    cluster.check_moved(cluster.migration(migration_id), "node5", "node6")
+
+
+@pytest.mark.parametrize("moment", ["claimed", "done"])
+def test_nobody_has_closed_the_books(cluster: Cluster, failpoint: FailPoint, moment: Moment) -> None:
+    """The worker of the last step but one dies before it could, and so does the conductor's."""
+    uuid = cluster.boot("node5")
+    failpoint("step.post_at_source.after_commit", "raise once")
+    migration_id = cluster.request(uuid, "node6")
+    dying = Dying(cluster, "complete", moment)
+    cluster.deliver()
+    cluster.later(work=dying.work)
+    assert dying.has_died
+    assert row_of(migration_id, "complete").state is StepState.RUNNING
     cluster.later()
     cluster.check_moved(cluster.migration(migration_id), "node5", "node6")
 

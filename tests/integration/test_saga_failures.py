@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from lmigrate.config import settings
 from lmigrate.errors import HypervisorError, HypervisorTimeout
 from lmigrate.states import MigrationStatus, Phase
 from lmigrate.virt.fake_move import Move
 from tests.integration.cluster import Cluster
+from tests.integration.conftest import FailPoint
 
-FailPoint = Callable[[str, str], None]
 BEFORE_MOVE = ["select_destination", "check_destination", "check_source", "pre_live_migration"]
 HEALTHY_AGAIN = 4
-
-
-@pytest.fixture
-def failpoint(database: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> FailPoint:
-    """Put an action at a fail point."""
-    directory = tmp_path_factory.mktemp("faults")
-    monkeypatch.setenv("LMIGRATE_FAULTS__DIR", str(directory))
-    settings.cache_clear()
-
-    def put(point: str, action: str) -> None:
-        (directory / point).write_text(action)
-
-    return put
 
 
 @pytest.fixture(params=["shared", "private"])

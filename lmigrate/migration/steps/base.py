@@ -74,6 +74,7 @@ class Step:
     side: ClassVar[Side]
     status: ClassVar[MigrationStatus]  # what the migration shows while this step runs
     is_long: ClassVar[bool] = False  # it has the host's migrate queue for itself
+    is_bookkeeping: ClassVar[bool] = False  # it changes records only: any worker may do it
     honours_abort: ClassVar[bool] = False  # it looks for a request to abort by itself
 
     def do(self, context: StepContext) -> Facts:

@@ -21,6 +21,7 @@ class Complete(Step):
     name = "complete"
     side = Side.CONDUCTOR
     status = MigrationStatus.POST_MIGRATING
+    is_bookkeeping = True
 
     def do(self, context: StepContext) -> Facts:
         """No facts."""
