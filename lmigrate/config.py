@@ -32,6 +32,11 @@ class DatabaseSettings(_Section):
     busy_timeout_s: float = Field(30.0, gt=0, description="How long SQLite waits for another writer, in seconds.")
     pool_size: int = Field(5, ge=1, description="Connections that a process keeps open (PostgreSQL).")
     connect_timeout_s: int = Field(5, ge=1, description="How long a new PostgreSQL connection may take, in seconds.")
+    silence_timeout_s: float = Field(
+        15.0,
+        ge=1,
+        description="After how many seconds a dead link, or a transaction in which nothing is asked any more, is given up (PostgreSQL). Both ends do so.",
+    )
 
 
 class BrokerSettings(_Section):

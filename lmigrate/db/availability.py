@@ -6,8 +6,8 @@ from sqlalchemy import exc
 
 from lmigrate.db.session import ping
 
-#: raised when the database is away, locked for too long, or has no connection left
-UNAVAILABLE: tuple[type[Exception], ...] = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+#: raised when the database is away, locked for too long, has no connection left, or (InternalError) has ended a transaction that stood idle
+UNAVAILABLE: tuple[type[Exception], ...] = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, exc.InternalError)
 
 
 def why_unavailable() -> str | None:

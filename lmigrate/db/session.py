@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, text
@@ -52,13 +52,33 @@ def make_engine(options: DatabaseSettings) -> Engine:
     """An engine for ``options.url`` with the behaviour that lmigrate counts on."""
     if make_url(options.url).get_backend_name() == "sqlite":
         return _sqlite_engine(options)
-    return create_engine(
+    return _postgresql_engine(options)
+
+
+def _postgresql_engine(options: DatabaseSettings) -> Engine:
+    made = create_engine(
         options.url,
         pool_size=options.pool_size,
         max_overflow=2 * options.pool_size,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": options.connect_timeout_s},
+        connect_args={"connect_timeout": options.connect_timeout_s, **_link_options(options)},
     )
+    event.listen(made, "connect", partial(_postgresql_connected, int(options.silence_timeout_s * 1000)))
+    return made
+
+
+def _link_options(options: DatabaseSettings) -> dict[str, int]:
+    """libpq's own: without them a query over a link that died is waited for as long as the kernel likes, a quarter of an hour."""
+    probe_s = max(1, int(options.silence_timeout_s / 4))
+    probes = {"keepalives": 1, "keepalives_idle": probe_s, "keepalives_interval": probe_s, "keepalives_count": 3}
+    return {"tcp_user_timeout": int(options.silence_timeout_s * 1000), **probes}
+
+
+def _postgresql_connected(silence_ms: int, connection: Any, _record: Any) -> None:
+    """A host that dies inside a transaction leaves its row locks behind, and every other would wait for them."""
+    connection.autocommit = True
+    connection.execute(f"SET idle_in_transaction_session_timeout = {silence_ms}")
+    connection.autocommit = False
 
 
 def _sqlite_engine(options: DatabaseSettings) -> Engine:
