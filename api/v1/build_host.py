@@ -18,7 +18,7 @@ def host_detail(record: HostRecord) -> HostDetail:
     """A host with what its daemon found out about it."""
     row = record.host
     copied = (
-        "service_uuid", "hypervisor_type", "virt_types", "instances_path", "migration_address",
+        "service_uuid", "hypervisor_type", "virt_types", "instances_path", "migration_address", "connector",
         "tls_ready", "tls_reason", "epoch", "started_at", "created_at",
     )  # fmt: skip
     return HostDetail(

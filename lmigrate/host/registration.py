@@ -12,10 +12,10 @@ from lmigrate.db.models import Host
 from lmigrate.db.session import writing
 from lmigrate.db.stores import reports
 from lmigrate.errors import HypervisorError, HypervisorUnavailable, LmigrateError
+from lmigrate.host.connector import find_connector
 from lmigrate.host.disk_watch import DiskWatch
 from lmigrate.host.tls import check_tls
 from lmigrate.ids import new_uuid
-from lmigrate.storage.drivers.base import Connector
 from lmigrate.virt.protocol import Hypervisor
 from lmigrate.virt.types import HostFacts
 
@@ -126,7 +126,7 @@ class Registration:
             "reserved_memory_mib": options.reserved_memory_mib,
             "instances_path": str(options.instances_path),
             "migration_address": options.address,
-            "connector": Connector(host=options.name, initiator=options.initiator, address=options.address).to_json(),
+            "connector": find_connector(options).to_json(),
         }
 
     def _measured(self) -> dict[str, Any]:

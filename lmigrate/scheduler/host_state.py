@@ -17,6 +17,7 @@ class HostState:
     qemu_version: int
     virt_types: tuple[str, ...]
     arch: str | None
+    protocols: frozenset[str] | None  # of network disks, which its QEMU speaks; None: not known
 
     memory_mib: int
     reserved_memory_mib: int  # for the host itself

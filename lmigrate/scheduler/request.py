@@ -17,6 +17,8 @@ class RequestSpec:
     virt_type: str  # kvm | qemu (TCG)
     disk_bytes: int = 0  # size of the local disks that have to move; 0: none, or not known yet
 
+    protocols: frozenset[str] = frozenset()  # of its network disks: iscsi | nbd | rbd
+
     # The source's side of the comparison; None where the source never registered
     hypervisor_type: str | None = None
     qemu_version: int | None = None

@@ -22,13 +22,15 @@ def host_states(session: Session, rows: Sequence[Host], *, except_migration: int
 def request_spec(session: Session, migration: Migration, instance: Instance) -> RequestSpec:
     """What ``migration`` asks for."""
     source = hosts.by_name(session, migration.source_host)
+    mapped = disks.of_instance(session, instance.uuid)
     return RequestSpec(
         instance_uuid=instance.uuid,
         source_host=migration.source_host,
         memory_mib=instance.memory_mib,
         vcpus=instance.vcpus,
         virt_type=instance.virt_type,
-        disk_bytes=_bytes_to_move(disks.of_instance(session, instance.uuid), migration),
+        disk_bytes=_bytes_to_move(mapped, migration),
+        protocols=frozenset(row.protocol for row in mapped if row.protocol is not None),
         hypervisor_type=source.hypervisor_type if source else None,
         qemu_version=source.qemu_version if source else None,
         arch=source.cpu.get("arch") if source else None,
@@ -48,6 +50,11 @@ def _bytes_to_move(rows: Sequence[BlockDeviceMapping], migration: Migration) -> 
     return sum(row.capacity_bytes or 0 for row in local)
 
 
+def _protocols(row: Host) -> frozenset[str] | None:
+    found = row.connector.get("protocols")
+    return None if found is None else frozenset(found)
+
+
 def _host_state(row: Host, taken: usage.HostUsage) -> HostState:
     options = settings().scheduler
     return HostState(
@@ -59,6 +66,7 @@ def _host_state(row: Host, taken: usage.HostUsage) -> HostState:
         qemu_version=row.qemu_version,
         virt_types=tuple(row.virt_types),
         arch=row.cpu.get("arch"),
+        protocols=_protocols(row),
         memory_mib=row.memory_mib,
         reserved_memory_mib=row.reserved_memory_mib,
         used_memory_mib=taken.memory_mib,

@@ -19,6 +19,13 @@ from tests.lab.world import World, assert_unchanged
 pytestmark = pytest.mark.lab
 
 
+def test_a_host_tells_how_it_reaches_volumes(lab: Lab, wire: Wire) -> None:
+    connector = wire.get("/v1/hosts/node6")["connector"]
+    assert connector["initiator"].endswith(":node6")
+    assert connector["protocols"] == ["iscsi", "nbd", "rbd"]  # Debian's QEMU with qemu-block-extra
+    assert connector["multipath"] is False  # no multipathd in the lab
+
+
 def test_a_guest_made_by_hand_appears_and_vanishes_visibly(lab: Lab, wire: Wire) -> None:
     uuid, node5 = new_uuid(), lab.host("node5")
     kind = "kvm" if lab.accel.is_kvm else "qemu"

@@ -53,6 +53,9 @@ class HostDetail(Host):
     cpu: dict[str, Any]
     instances_path: str
     migration_address: str
+    connector: dict[str, Any] = Field(
+        description="How storage knows it: host, initiator, address; protocols that its QEMU opens; whether multipathd runs."
+    )
     tls_ready: bool
     tls_reason: str | None
     epoch: str = Field(description="New at each start of the daemon.")

@@ -11,6 +11,7 @@ from lmigrate.scheduler.filters.hypervisor_type import hypervisor_type
 from lmigrate.scheduler.filters.hypervisor_version import hypervisor_version
 from lmigrate.scheduler.filters.not_excluded import not_excluded
 from lmigrate.scheduler.filters.not_source import not_source
+from lmigrate.scheduler.filters.protocols import protocols
 from lmigrate.scheduler.filters.ram import ram
 from lmigrate.scheduler.filters.up import up
 from lmigrate.scheduler.host_state import HostState
@@ -27,11 +28,12 @@ FILTERS: tuple[Filter, ...] = (
     hypervisor_type,
     hypervisor_version,
     cpu,
+    protocols,
     ram,
     disk,
 )
 
 #: what even a forced destination has to pass, as in Nova
-FORCED_FILTERS: tuple[Filter, ...] = (not_source, not_excluded, up, hypervisor_type, hypervisor_version, cpu, ram)
+FORCED_FILTERS: tuple[Filter, ...] = (not_source, not_excluded, up, hypervisor_type, hypervisor_version, cpu, protocols, ram)
 
 __all__ = ["FILTERS", "FORCED_FILTERS", "Filter"]

@@ -13,15 +13,24 @@ class Connector:
     host: str
     initiator: str  # iSCSI name
     address: str
+    protocols: tuple[str, ...] | None = None  # what QEMU there can open; None: an older daemon has not looked
+    multipath: bool = False  # multipathd runs there
 
     def to_json(self) -> dict[str, Any]:
         """As it is kept with an attachment."""
-        return asdict(self)
+        return {**asdict(self), "protocols": None if self.protocols is None else list(self.protocols)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        return cls(host=data["host"], initiator=data["initiator"], address=data["address"])
+        protocols = data.get("protocols")
+        return cls(
+            host=data["host"],
+            initiator=data["initiator"],
+            address=data["address"],
+            protocols=None if protocols is None else tuple(protocols),
+            multipath=data.get("multipath", False),
+        )
 
 
 @dataclass(frozen=True)

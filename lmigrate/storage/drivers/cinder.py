@@ -140,7 +140,7 @@ def _connector(connector: Connector) -> dict[str, Any]:
         "host": connector.host,
         "initiator": connector.initiator,
         "ip": connector.address,
-        "multipath": False,
+        "multipath": connector.multipath,
         "platform": "x86_64",
         "os_type": "linux",
         "mode": "rw",

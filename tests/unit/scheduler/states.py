@@ -26,6 +26,7 @@ def host_state(name: str, **fields: Any) -> HostState:
         "qemu_version": 7_002_000,
         "virt_types": ("kvm", "qemu"),
         "arch": "x86_64",
+        "protocols": None,
         "memory_mib": 4096,
         "reserved_memory_mib": 0,
         "used_memory_mib": 0,

@@ -9,6 +9,7 @@ from lmigrate.scheduler.filters.hypervisor_type import hypervisor_type
 from lmigrate.scheduler.filters.hypervisor_version import hypervisor_version
 from lmigrate.scheduler.filters.not_excluded import not_excluded
 from lmigrate.scheduler.filters.not_source import not_source
+from lmigrate.scheduler.filters.protocols import protocols
 from lmigrate.scheduler.filters.ram import ram
 from lmigrate.scheduler.filters.up import up
 from lmigrate.scheduler.request import RequestSpec
@@ -18,6 +19,15 @@ from tests.unit.scheduler.states import UUID, host_state, spec
 def test_not_source() -> None:
     assert not_source(host_state("node6"), spec()) is None
     assert not_source(host_state("node5"), spec()) == f"Unable to migrate instance ({UUID}) to current host (node5)."
+
+
+def test_protocols() -> None:
+    needs_both = spec(protocols=frozenset({"iscsi", "rbd"}))
+    assert protocols(host_state("node6"), needs_both) is None  # an older daemon does not tell
+    assert protocols(host_state("node6", protocols=frozenset({"iscsi", "nbd", "rbd"})), needs_both) is None
+    assert protocols(host_state("node6", protocols=frozenset()), spec()) is None
+    reason = protocols(host_state("node6", protocols=frozenset({"iscsi"})), needs_both)
+    assert reason == "its QEMU has no block driver for rbd, which the guest's disks need (Debian: qemu-block-extra)"
 
 
 def test_not_excluded_tells_the_reason_of_the_refusal() -> None:
