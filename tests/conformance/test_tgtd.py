@@ -10,7 +10,10 @@ import pytest
 
 from lmigrate import ids
 from lmigrate.errors import StorageError
+from lmigrate.storage.drivers.audit import Grant
 from lmigrate.storage.drivers.base import VolumeRef
+from lmigrate.storage.drivers.iscsi_tgt import IscsiTgtDriver
+from lmigrate.storage.drivers.tgtadm import Tgtadm
 from tests.conformance.storage_cases import TgtCase, connector, making
 
 pytestmark = [pytest.mark.lab, pytest.mark.one_database]
@@ -50,6 +53,20 @@ def test_after_a_restart_revoking_and_deleting_are_fine(case: TgtCase, volume: V
     case.revoke(volume, "node5", own)
     case.driver.delete(volume)
     assert not Path(volume.location["path"]).exists()
+
+
+def test_nothing_is_made_for_a_volume_whose_file_is_gone(case: TgtCase, volume: VolumeRef) -> None:
+    own = ids.new_uuid()
+    grant = Grant(volume, connector("node5"), own, case.grant(volume, "node5", own))
+    case.stop()
+    case.start()
+    Path(volume.location["path"]).unlink()
+    assert isinstance(case.driver, IscsiTgtDriver)
+    with pytest.raises(StorageError, match="has no backing file"):
+        case.driver.restore(grant)
+    with pytest.raises(StorageError, match="has no backing file"):
+        case.grant(volume, "node5", own)
+    assert Tgtadm(case.control_port).targets() == {}
 
 
 def test_nothing_is_left_of_a_volume_that_could_not_be_made(case: TgtCase) -> None:

@@ -68,12 +68,12 @@ class IscsiTgtDriver:
             raise self._error(f"volume {volume.uuid} has no backing file {volume.location['path']} ({error.strerror})") from error
 
     def grant(self, volume: VolumeRef, connector: Connector, attachment_uuid: str, *, instance_uuid: str | None = None) -> ConnectionInfo:
-        """ACL entry for the initiator; a fresh CHAP account in place of an older one of this attachment."""
+        """A fresh CHAP account in place of an older one of this attachment; last the ACL entry, as in `restore`."""
         del instance_uuid
         target = self._ensure_target(volume)
+        secret = self._make_account(target, attachment_uuid) if self._options.chap else None
         if connector.initiator not in target.initiators:
             self._run("bind", "target", tid=target.tid, initiator_name=connector.initiator)
-        secret = self._make_account(target, attachment_uuid) if self._options.chap else None
         host, _, port = self._options.portal.partition(":")
         return ConnectionInfo(
             protocol="iscsi",
@@ -177,7 +177,11 @@ class IscsiTgtDriver:
             self._run("bind", "account", tid=target.tid, user=user)
 
     def _ensure_target(self, volume: VolumeRef) -> Target:
-        """The target; made again after tgtd was restarted, which forgets everything."""
+        """The target; made again after tgtd was restarted, which forgets everything.
+
+        Nothing is made for a volume whose file is gone: tgtd would refuse the LUN and keep the empty target.
+        """
+        self.size_bytes(volume)
         target = self._find(volume)
         if target is None:
             used = {found.tid for found in self._targets().values()}
