@@ -61,6 +61,10 @@ class HostSettings(_Section):
         None,
         description="iSCSI name that QEMU on this host logs in with; unset: made from the host's name.",
     )
+    volume_initiator: Literal["qemu", "kernel"] = Field(
+        "qemu",
+        description="Who logs in to the iSCSI volumes of guests that arrive here: QEMU itself, or the kernel by os-brick (the extra `brick`).",
+    )
     pki_dir: Path = Field(Path("/etc/pki"), description="Directory with CA/cacert.pem and libvirt/{server,client}cert.pem.")
     graphics_listen: str | None = Field(
         None,

@@ -48,7 +48,7 @@ def is_same(one: DomainSighting, other: DomainSighting) -> bool:
 
 def disk_values(disk: dict[str, Any]) -> dict[str, Any]:
     """Columns of a block device mapping, from one of the description's disks."""
-    is_remote = disk["source_type"] == "network"
+    is_remote = disk["source_type"] == "network" or disk["source_name"] is not None
     texts = {name: disk[name] and str(disk[name])[:length] for name, length in _DISK_TEXT_LENGTHS.items()}
     return {**disk, **texts, "destination_type": "volume" if is_remote else "local"}
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmigrate import crypto
+from lmigrate.config import HostSettings
+from lmigrate.db.models import VolumeAttachment
 from lmigrate.db.session import reading
 from lmigrate.db.stores import volumes
-from lmigrate.errors import MigrationPreCheckError
-from lmigrate.storage import login
+from lmigrate.errors import MigrationPreCheckError, StorageError
 from lmigrate.storage.drivers.base import ConnectionInfo
+from lmigrate.storage.initiators import initiator_for
 from lmigrate.virt.types import Secret
 from lmigrate.virt.xml.volume import VolumeSource
 
@@ -47,7 +48,7 @@ class Connection:
 
     @property
     def source(self) -> VolumeSource:
-        """For the domain's XML."""
+        """For the domain's XML, where QEMU logs in."""
         info = self.info
         return VolumeSource(
             protocol=info.protocol,
@@ -60,17 +61,22 @@ class Connection:
             is_tls=info.is_tls,
         )
 
-    def verify(self, pki_dir: Path) -> None:
-        """Log in once, from here, read-only; with the certificates in ``pki_dir`` where TLS is spoken.
+    def open_here(self, options: HostSettings) -> ConnectionInfo:
+        """How QEMU on this host opens it, tried once.
 
         Raises:
             MigrationPreCheckError: the storage does not let this host in, or is not reached.
         """
-        reason = login.why_refused(self.info, pki_dir)
-        if reason is not None:
+        try:
+            return initiator_for(self.info, options).connect(self.info)
+        except StorageError as error:
             raise MigrationPreCheckError(
-                reason=f"volume {self.info.source_name} ({self.device_name}) cannot be reached from here: {reason}"
-            )
+                reason=f"volume {self.info.source_name} ({self.device_name}) cannot be reached from here: {error.fields['reason']}"
+            ) from error
+
+    def close_here(self, options: HostSettings) -> None:
+        """Let go of it; absent is fine."""
+        initiator_for(self.info, options).disconnect(self.info)
 
 
 def secret_uuid(attachment_uuid: str) -> str:
@@ -78,10 +84,17 @@ def secret_uuid(attachment_uuid: str) -> str:
     return str(uuid.uuid5(_SECRETS, attachment_uuid))
 
 
-def connections_of(context: StepContext) -> list[Connection]:
-    """The guest's volumes with the destination's attachments; those without connection info (yet) are left out."""
+def is_used_by_others(attachment_uuid: str) -> bool:
+    """Whether another guest of that host has the volume too: the kernel's session is the host's, not a guest's."""
     with reading() as session:
-        disks = volumes.of_instance(session, context.instance.uuid, context.migration.dest_host or "")
+        row = session.get(VolumeAttachment, attachment_uuid)
+        return row is not None and volumes.is_needed_by_others(session, row)
+
+
+def connections_of(context: StepContext, host: str | None = None) -> list[Connection]:
+    """The guest's volumes with ``host``'s attachments (the destination's); those without connection info (yet) are left out."""
+    with reading() as session:
+        disks = volumes.of_instance(session, context.instance.uuid, host or context.migration.dest_host or "")
     keys = context.settings.secrets.plain_keys
     return [
         Connection(

@@ -88,6 +88,7 @@ class MigrateData(BaseModel):
     def accounts_for(self, disks: Iterable[DiskInfo]) -> bool:
         """Whether it is known of each of a domain's writable disks that its content is on the destination, or gets there."""
         known = {disk.device_name for disk in self.disks if disk.is_shared or disk.is_copied}
+        known |= {volume.device_name for volume in self.volumes}
         return all(disk.is_read_only or disk.source_type in {"network", "blank"} or disk.device_name in known for disk in disks)
 
     @property

@@ -20,7 +20,7 @@ from lmigrate.virt.xml import domain as domain_xml
 from lmigrate.virt.xml.document import parse
 
 #: `vhostuser` and `nvme` are told as obstacles of the domain; `blank` is an empty drive
-_KNOWN_TYPES = {"file", "network", "blank", "vhostuser", "nvme"}
+_KNOWN_TYPES = {"block", "file", "network", "blank", "vhostuser", "nvme"}
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,18 @@ def survey(context: StepContext, domain: DomainInfo) -> Survey:
     known, unknown = _volumes(context, domain)
     _refuse_hidden(context, local)
     shared = {disk.device_name for disk in local if disk.is_shared}
+    volumes_here = {volume.device_name for volume in known}
     read_only = [disk for disk in domain.disks if disk.is_read_only and disk.source_type == "file"]
     own = [disk for disk in read_only if _is_own_medium(context, disk)]
     return Survey(
-        obstacles=[*domain_xml.obstacles(root), *_disk_obstacles(domain.disks, shared), *unknown],
+        obstacles=[*domain_xml.obstacles(root), *_disk_obstacles(domain.disks, shared, volumes_here), *unknown],
         disks=local,
         volumes=known,
         media=[_medium(disk) for disk in own],
         needed_files=[*_auxiliary_files(root), *(_needed_disk(disk) for disk in read_only if disk not in own)],
         needed_secrets=domain_xml.encryption_secrets(root),
         removable_files=_removable_files(root, instances_path / domain.uuid),
-        is_volume_backed=_is_volume_backed(domain),
+        is_volume_backed=_is_volume_backed(domain, volumes_here),
         is_shared_instance_path=probe.is_seen(instances_path, context.uuid),
     )
 
@@ -127,13 +128,13 @@ def _identity(path: str) -> dict[str, int]:
     return {"size_bytes": identity.size_bytes, "inode": identity.inode, "mtime_ns": identity.mtime_ns}
 
 
-def _disk_obstacles(disks: Iterable[DiskInfo], shared: set[str]) -> list[str]:
-    return [f"disk {disk.device_name} {reason}" for disk in disks if (reason := _why_not(disk, shared))]
+def _disk_obstacles(disks: Iterable[DiskInfo], shared: set[str], volumes_here: set[str]) -> list[str]:
+    return [f"disk {disk.device_name} {reason}" for disk in disks if (reason := _why_not(disk, shared, volumes_here))]
 
 
-def _why_not(disk: DiskInfo, shared: set[str]) -> str | None:
+def _why_not(disk: DiskInfo, shared: set[str], volumes_here: set[str]) -> str | None:
     """Why a disk cannot move, or None; those of types that `domain_xml.obstacles` names are told there."""
-    if disk.source_type == "block":
+    if disk.source_type == "block" and disk.device_name not in volumes_here:
         return f"is a block device of the host ({disk.path}): use a volume or a file"
     if disk.device_type == "lun":
         return "is passed through as a SCSI LUN: its persistent reservations belong to the host's initiator; use device='disk'"
@@ -178,10 +179,10 @@ def _removable_files(root: etree._Element, directory: Path) -> list[str]:
     return sorted(path for path in plain if Path(path).is_relative_to(directory))
 
 
-def _is_volume_backed(domain: DomainInfo) -> bool:
-    """The disk that the guest boots from is a network disk (Nova: root BDM with destination_type volume)."""
+def _is_volume_backed(domain: DomainInfo, volumes_here: set[str]) -> bool:
+    """The guest boots from a network disk, or one that the kernel reaches (Nova: root BDM with destination_type volume)."""
     disks = [disk for disk in domain.disks if disk.device_type == "disk"]
     if not disks:
         return False
     root_disk = min(disks, key=lambda disk: (disk.boot_index is None, disk.boot_index or 0))
-    return root_disk.source_type in {"network", "volume"}
+    return root_disk.source_type in {"network", "volume"} or (root_disk.source_type == "block" and root_disk.device_name in volumes_here)

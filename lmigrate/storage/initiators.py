@@ -1,8 +1,8 @@
 """How a host reaches a volume: QEMU by itself, or the kernel, which gives QEMU a block device.
 
-QEMU's own initiator is what migrations use.  The kernel's, through os-brick (the extra `brick`),
-stands behind the same interface for storage that QEMU does not speak; it has not been run
-against a real kernel initiator.
+QEMU's own initiator is the default.  The kernel's, through os-brick (the extra `brick`), stands behind
+the same interface and is chosen for iSCSI by the setting ``host.volume_initiator``; it has not been
+run against a real kernel initiator.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from lmigrate.config import HostSettings
 from lmigrate.errors import StorageError
 from lmigrate.storage import login
 from lmigrate.storage.drivers.base import ConnectionInfo
@@ -48,14 +49,11 @@ class QemuInitiator:
 class KernelInitiator:
     """os-brick logs the kernel in (iscsiadm); QEMU gets the block device."""
 
-    def __init__(self, root_helper: str = "", *, use_multipath: bool = False) -> None:
-        self._root_helper = root_helper
-        self._use_multipath = use_multipath
-
     def connect(self, info: ConnectionInfo) -> ConnectionInfo:
-        """The block device."""
-        device = self._call("connect_volume", info)
-        return replace(info, protocol="block", source_name=str(device["path"]), hosts=(), auth_username=None, auth_type=None, secret=None)
+        """The block device, by the link that udev makes: it names portal, target and LUN, so the volume is known again."""
+        self._call("connect_volume", info)
+        path = device_path(info)
+        return replace(info, protocol="block", source_name=path, hosts=(), auth_username=None, auth_type=None, secret=None)
 
     def disconnect(self, info: ConnectionInfo) -> None:
         """Flush and log out."""
@@ -69,13 +67,26 @@ class KernelInitiator:
             raise StorageError(backend=info.protocol, reason=_MISSING) from error
         if info.protocol != "iscsi":
             raise StorageError(backend=info.protocol, reason="the kernel's initiator is used for iSCSI only")
-        made = connector.InitiatorConnector.factory("ISCSI", self._root_helper, use_multipath=self._use_multipath)
+        made = connector.InitiatorConnector.factory("ISCSI", "", use_multipath=False)  # the daemon is root
         try:
             return getattr(made, method)(_properties(info), *arguments)
         except exception.BrickException as error:
             # os-brick's texts quote the command and the properties
             text = str(error).replace(info.secret, "***") if info.secret else str(error)
             raise StorageError(backend=info.protocol, reason=f"os-brick, {method} of {info.source_name}: {text}") from None
+
+
+def initiator_for(info: ConnectionInfo, options: HostSettings) -> Initiator:
+    """Who logs in to this volume on the host of ``options``."""
+    if options.volume_initiator == "kernel" and info.protocol == "iscsi":
+        return KernelInitiator()
+    return QemuInitiator(options.pki_dir)
+
+
+def device_path(info: ConnectionInfo) -> str:
+    """udev's link to an iSCSI LUN (60-persistent-storage.rules); `iscsi_name` is its inverse."""
+    properties = _properties(info)
+    return f"/dev/disk/by-path/ip-{properties['target_portal']}-iscsi-{properties['target_iqn']}-lun-{properties['target_lun']}"
 
 
 def _properties(info: ConnectionInfo) -> dict[str, Any]:

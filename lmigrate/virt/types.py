@@ -45,7 +45,7 @@ class DiskInfo:
     is_shareable: bool
     boot_index: int | None
     protocol: str | None = None  # of a network disk: iscsi | nbd | rbd
-    source_name: str | None = None  # of a network disk
+    source_name: str | None = None  # of a network disk, or of one that the kernel's initiator has made: IQN/LUN
     capacity_bytes: int | None = None
     allocation_bytes: int | None = None
 

@@ -21,6 +21,7 @@ from lmigrate.states import MigrationStatus, PowerState
 from lmigrate.storage import disk_image
 from lmigrate.virt.types import MigrateSpec
 from lmigrate.virt.xml.destination import DestinationChanges, destination_xml
+from lmigrate.virt.xml.volume import VolumeSource
 
 log = structlog.get_logger(__name__)
 
@@ -204,6 +205,13 @@ def _changes(context: StepContext) -> DestinationChanges:
         copied_disks=copied,
         disk_formats={disk.device_name: disk.format for disk in data.copied_disks},
         graphics_listen=prepared["graphics_listen"],
-        # a volume that is copied (driver local) lies where its copy was made
-        volumes={found.device_name: found.source for found in connections_of(context) if found.device_name not in copied},
+        volumes=_volume_sources(context, copied),
     )
+
+
+def _volume_sources(context: StepContext, copied: frozenset[str]) -> dict[str, VolumeSource]:
+    """How the destination opens each volume, by device; one that is copied (driver local) lies where its copy was made."""
+    devices = context.facts["pre_live_migration"]["devices"]
+    found = {connection.device_name: connection.source for connection in connections_of(context)}
+    found |= {name: VolumeSource(protocol="block", name=path, hosts=()) for name, path in devices.items()}
+    return {name: source for name, source in found.items() if name not in copied}

@@ -7,7 +7,7 @@ from pathlib import Path
 from lmigrate.db.session import reading
 from lmigrate.db.stores import volumes
 from lmigrate.errors import OutcomeUnknown
-from lmigrate.migration.connections import secret_uuid
+from lmigrate.migration.connections import connections_of, is_used_by_others, secret_uuid
 from lmigrate.migration.guest_lock import guest_lock
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import MigrationStatus
@@ -32,6 +32,7 @@ class PostAtSource(Step):
         with guest_lock(context.settings.host.state_dir, context.instance.uuid):
             self._leave_domain(context)
             self._forget_secrets(context)
+            self._leave_volumes(context)
             context.check_claim()  # a worker that was away for long may find the guest back at home
             removed = [path for path in _own_files(context) if _is_the_same(path, context) and _unlink(Path(path))]
             return {"removed": removed, "kept": self._leave_directory(context)}
@@ -52,6 +53,12 @@ class PostAtSource(Step):
             rows = volumes.attachments(session, context.instance.uuid, context.migration.source_host)
         for row in rows:
             context.hypervisor.undefine_secret(secret_uuid(row.uuid))
+
+    def _leave_volumes(self, context: StepContext) -> None:
+        """The kernel's sessions; QEMU has ended its own."""
+        for connection in connections_of(context, context.migration.source_host):
+            if not is_used_by_others(connection.attachment_uuid):
+                connection.close_here(context.settings.host)
 
     def _leave_directory(self, context: StepContext) -> list[str]:
         if context.data.is_shared_instance_path:

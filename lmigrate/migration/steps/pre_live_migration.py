@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmigrate.errors import MigrationPreCheckError, OutcomeUnknown
-from lmigrate.migration.connections import Connection, connections_of
+from lmigrate.migration.connections import Connection, connections_of, is_used_by_others
 from lmigrate.migration.look import look
 from lmigrate.migration.media import fetch_medium
 from lmigrate.migration.migrate_data import LocalDisk, Medium, NeededFile
@@ -32,7 +32,7 @@ class PreLiveMigration(Step):
     status = MigrationStatus.PREPARING
 
     def do(self, context: StepContext) -> Facts:
-        """Facts: copy_mode (full|inc), disks (device name → path here), graphics_listen."""
+        """Facts: copy_mode (full|inc), devices (device name → the kernel's block device), disks (→ path here), graphics_listen."""
         probe.remove_probes(map(Path, context.facts["check_destination"]["probed"]), context.uuid)
         data = context.data
         for file in data.needed_files:
@@ -45,12 +45,9 @@ class PreLiveMigration(Step):
             _make_disk(context, disk, copy_mode)
         for medium in data.media:
             fetch_medium(context, medium, path_here(context, medium))
-        for connection in _connections(context):
-            connection.verify(context.settings.host.pki_dir)
-            if connection.secret is not None:
-                context.hypervisor.define_secret(connection.secret)
         return {
             "copy_mode": copy_mode,
+            "devices": _open_volumes(context),
             "disks": {disk.device_name: str(path_here(context, disk)) for disk in data.moved_files},
             "graphics_listen": context.settings.host.graphics_listen,
         }
@@ -60,7 +57,7 @@ class PreLiveMigration(Step):
         del facts
         remove_incoming_domain(context)
         for connection in connections_of(context):
-            context.hypervisor.undefine_secret(connection.secret_uuid)
+            close_volume(context, connection)
         if not context.migration.migrate_data:
             return
         for disk in context.data.moved_files:
@@ -76,6 +73,25 @@ def _connections(context: StepContext) -> list[Connection]:
     if missing:
         raise MigrationPreCheckError(reason=f"{context.settings.host.name} was not let in to the volumes of {', '.join(sorted(missing))}")
     return found
+
+
+def _open_volumes(context: StepContext) -> dict[str, str]:
+    """The block devices of those that the kernel has logged in to; QEMU logs in to the others with libvirt's secret."""
+    devices = {}
+    for connection in _connections(context):
+        opened = connection.open_here(context.settings.host)
+        if opened.protocol == "block":
+            devices[connection.device_name] = opened.source_name
+        elif connection.secret is not None:
+            context.hypervisor.define_secret(connection.secret)
+    return devices
+
+
+def close_volume(context: StepContext, connection: Connection) -> None:
+    """Forget the secret, and log the kernel out unless another guest of this host uses the volume.  Absent is fine."""
+    context.hypervisor.undefine_secret(connection.secret_uuid)
+    if not is_used_by_others(connection.attachment_uuid):
+        connection.close_here(context.settings.host)
 
 
 def remove_incoming_domain(context: StepContext) -> None:

@@ -140,7 +140,7 @@ def _connector(connector: Connector) -> dict[str, Any]:
         "host": connector.host,
         "initiator": connector.initiator,
         "ip": connector.address,
-        "multipath": connector.multipath,
+        "multipath": False,  # QEMU logs in on one path, and so does the kernel for us
         "platform": "x86_64",
         "os_type": "linux",
         "mode": "rw",

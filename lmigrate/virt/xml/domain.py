@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from lxml import etree
@@ -46,6 +47,9 @@ def cpu_xml(root: etree._Element) -> str | None:
     return None if element is None else etree.tostring(element, encoding="unicode", with_tail=False)
 
 
+_ISCSI_LINK = re.compile(r"^/dev/disk/by-path/(?:.*-)?ip-.+-iscsi-(?P<iqn>.+)-lun-(?P<lun>\d+)$")
+
+
 def disks(root: etree._Element) -> tuple[DiskInfo, ...]:
     """Every <disk>, in order."""
     return tuple(_disk(element) for element in root.findall("./devices/disk"))
@@ -69,8 +73,14 @@ def _disk(disk: etree._Element) -> DiskInfo:
         is_shareable=disk.find("./shareable") is not None,
         boot_index=None if boot is None else int(boot.get("order", "0")),
         protocol=None if source is None else source.get("protocol"),
-        source_name=None if source is None else source.get("name"),
+        source_name=None if source is None else source.get("name") or iscsi_name(source.get("dev")),
     )
+
+
+def iscsi_name(path: str | None) -> str | None:
+    """IQN/LUN of a block device that the kernel's initiator has made, from udev's link to it; None for any other."""
+    found = _ISCSI_LINK.search(path or "")
+    return None if found is None else f"{found['iqn']}/{found['lun']}"
 
 
 @dataclass(frozen=True)

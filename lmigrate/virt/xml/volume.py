@@ -9,12 +9,15 @@ from lxml import etree
 from lmigrate.virt.types import Secret
 from lmigrate.virt.xml.document import write
 
+#: disks that are a path of the host: type → the attribute of <source>
+_PATHS = {"file": "file", "block": "dev"}
+
 
 @dataclass(frozen=True)
 class VolumeSource:
-    """The host's own part of a network disk, or the path of a file."""
+    """The host's own part of a network disk, or the path of a file or block device."""
 
-    protocol: str  # iscsi | nbd | rbd | file
+    protocol: str  # iscsi | nbd | rbd | file | block
     name: str
     hosts: tuple[tuple[str, int], ...]
     initiator: str | None = None
@@ -32,7 +35,7 @@ def update_volume(disk: etree._Element, source: VolumeSource) -> None:
     """
     old = disk.find("./source")
     new = _source(source)
-    disk.set("type", "file" if source.protocol == "file" else "network")
+    disk.set("type", source.protocol if source.protocol in _PATHS else "network")
     for child in [] if old is None else old:
         if child.tag not in {"host", "initiator", "auth"}:
             new.append(child)  # <encryption>, <slices>, <snapshot> … belong to the volume, not to the host
@@ -46,8 +49,8 @@ def update_volume(disk: etree._Element, source: VolumeSource) -> None:
 
 
 def _source(source: VolumeSource) -> etree._Element:
-    if source.protocol == "file":
-        return etree.Element("source", file=source.name)
+    if source.protocol in _PATHS:
+        return etree.Element("source", {_PATHS[source.protocol]: source.name})
     element = etree.Element("source", protocol=source.protocol, name=source.name)
     if source.is_tls:
         element.set("tls", "yes")

@@ -43,6 +43,8 @@ DISKS = {
     "shareable volume": "<disk type='network'><source protocol='iscsi' name='iqn.x:v2/1'/><target dev='vdc'/><shareable/></disk>",
     "empty drive": "<disk type='file' device='cdrom'><target dev='sdc'/><readonly/></disk>",
     "block": "<disk type='block'><source dev='/dev/sdz'/><target dev='vdh'/></disk>",
+    "kernel": "<disk type='block'><source dev='/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-iqn.x:v1-lun-1'/><target dev='vdb'/></disk>",
+    "kernel unknown": "<disk type='block'><source dev='/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-iqn.y:z-lun-1'/><target dev='vdb'/></disk>",
     "read-only block": "<disk type='block' device='cdrom'><source dev='/dev/sr0'/><target dev='sdd'/><readonly/></disk>",
     "lun": "<disk type='network' device='lun'><source protocol='iscsi' name='iqn.x:v1/1'/><target dev='vdb'/></disk>",
     "reservations": "<disk type='network'><source protocol='iscsi' name='iqn.x:v1/1'><reservations/></source><target dev='vdb'/></disk>",
@@ -197,6 +199,7 @@ MIXES: list[tuple[tuple[str, ...], bool, Decided]] = [
     (("root", "iso"), False, Decided(volumes="vdb", needed="cdrom sdb", is_volume_backed=True)),
     (("local", "read-only"), False, Decided(copied="vda", fetched="vdf")),
     (("local", "shareable"), True, Decided()),
+    (("kernel",), False, Decided(volumes="vdb", is_volume_backed=True)),
     (("local", "shareable volume"), False, Decided(copied="vda", volumes="vdc")),
 ]
 
@@ -223,6 +226,7 @@ def test_each_disk_of_a_mix(source: Source, names: tuple[str, ...], shared: bool
     [
         ("unknown", "disk vdd (iscsi iqn.y:z/1) is not a registered volume"),
         ("block", "disk vdh is a block device of the host (/dev/sdz)"),
+        ("kernel unknown", "disk vdb is a block device of the host (/dev/disk/by-path/"),
         ("read-only block", "disk sdd is a block device of the host (/dev/sr0)"),
         ("lun", "disk vdb is passed through as a SCSI LUN"),
         ("reservations", "a disk uses SCSI persistent reservations"),

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from lmigrate.config import HostSettings
 from lmigrate.errors import StorageError
 from lmigrate.storage.drivers.base import ConnectionInfo
-from lmigrate.storage.initiators import Initiator, KernelInitiator, QemuInitiator
+from lmigrate.storage.initiators import Initiator, KernelInitiator, QemuInitiator, initiator_for
+from lmigrate.virt.xml.domain import iscsi_name
 
 ISCSI = ConnectionInfo("iscsi", "iqn.2026-11.x:v/1", (("10.0.0.2", 3260),), "iqn.x:node6", "lm-a", "iscsi", "S3CR3T")
 PROPERTIES = {
@@ -68,12 +70,25 @@ def brick(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 
 def test_the_kernel_gives_qemu_a_block_device(brick: StandIn) -> None:
-    initiator: Initiator = KernelInitiator("sudo", use_multipath=True)
+    initiator: Initiator = KernelInitiator()
     found = initiator.connect(ISCSI)
-    assert (found.protocol, found.source_name, found.secret) == ("block", "/dev/disk/by-id/scsi-1", None)
+    link = "/dev/disk/by-path/ip-10.0.0.2:3260-iscsi-iqn.2026-11.x:v-lun-1"
+    assert (found.protocol, found.source_name, found.secret) == ("block", link, None)
+    assert iscsi_name(link) == ISCSI.source_name
     initiator.disconnect(ISCSI)
-    made = ("ISCSI", "sudo", True)
+    made = ("ISCSI", "", False)
     assert brick.calls == [made, ("connect", PROPERTIES), made, ("disconnect", PROPERTIES, None)]
+
+
+@pytest.mark.parametrize("path", ["/dev/sda", "/dev/disk/by-path/pci-0000:00:1f.2-ata-1", "/var/lib/ip-1-iscsi-x-lun-1", None])
+def test_any_other_path_names_no_volume(path: str | None) -> None:
+    assert iscsi_name(path) is None
+
+
+def test_the_setting_chooses_for_iscsi_alone() -> None:
+    assert isinstance(initiator_for(ISCSI, HostSettings(volume_initiator="kernel")), KernelInitiator)
+    assert isinstance(initiator_for(ConnectionInfo("rbd", "vms/a", ()), HostSettings(volume_initiator="kernel")), QemuInitiator)
+    assert isinstance(initiator_for(ISCSI, HostSettings()), QemuInitiator)
 
 
 def test_os_bricks_failure_is_told_without_the_password(brick: StandIn) -> None:

@@ -33,6 +33,7 @@ SOURCES = {
     "iscsi-old-auth": _ISCSI,  # <auth> beside <source>, as older libvirt wrote it
     "nbd-tls": VolumeSource(protocol="nbd", name="3f2a9b7c", hosts=(("10.0.0.2", 10811),), is_tls=True),
     "rbd": _RBD,
+    "kernel": VolumeSource(protocol="block", name="/dev/disk/by-path/ip-10.0.0.3:3261-iscsi-iqn.2026-11.org.lmigrate:vol-lun-1", hosts=()),
     "file": VolumeSource(protocol="file", name="/srv/volumes/3f2a9b7c.qcow2", hosts=()),
 }
 
