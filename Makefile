@@ -30,7 +30,7 @@ deps: ## Install the Debian packages of requirements/debian.txt that are missing
 	@contrib/install-debian-packages requirements/debian.txt
 
 .PHONY: venv
-venv: $(VENV)/.stamp ## Build the virtual environment from the hashed locks
+venv: $(VENV)/.stamp $(VENV)/nova/.stamp ## Build the virtual environment from the hashed locks
 
 # Not pyproject.toml: most of it is for the tools. After a change of its [project] table: rm .venv/.stamp
 $(VENV)/.stamp: setup.py $(LOCKS:%=requirements/%.txt) requirements/cinder.txt
@@ -39,6 +39,12 @@ $(VENV)/.stamp: setup.py $(LOCKS:%=requirements/%.txt) requirements/cinder.txt
 	$(PIP) install --require-hashes -r requirements/build.txt
 	$(PIP) install --require-hashes --no-build-isolation -r requirements/base.txt -r requirements/dev.txt -r requirements/cinder.txt
 	$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
+	touch $@
+
+# Not installed: the tests read from its sources how Nova's answers look.
+$(VENV)/nova/.stamp: requirements/nova.txt $(VENV)/.stamp
+	rm -rf $(@D)
+	$(PIP) install --require-hashes --no-deps --no-compile --target $(@D) -r $<
 	touch $@
 
 .PHONY: lock
