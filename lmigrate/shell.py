@@ -13,8 +13,8 @@ class CommandFailed(LmigrateError):
     """`{command}` failed ({reason})"""
 
 
-def run(argv: Sequence[str], *, timeout_s: float = 60.0, hidden: Sequence[str] = ()) -> str:
-    """Run ``argv`` (never through a shell) and return its standard output.
+def run(argv: Sequence[str], *, timeout_s: float = 60.0, hidden: Sequence[str] = (), stdin: str = "") -> str:
+    """Run ``argv`` (never through a shell) with ``stdin`` as its standard input, and return its standard output.
 
     Words in ``hidden`` are secrets: an error shows ``***`` in their place.
 
@@ -23,7 +23,7 @@ def run(argv: Sequence[str], *, timeout_s: float = 60.0, hidden: Sequence[str] =
     """
     command = shlex.join("***" if word in hidden else word for word in argv)
     try:
-        done = subprocess.run(list(argv), capture_output=True, text=True, timeout=timeout_s, check=False)
+        done = subprocess.run(list(argv), input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as error:
         raise CommandFailed(command=command, reason=f"no end within {timeout_s:g} s") from error
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Sequence
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from lxml import etree
 
 from lmigrate.lab.guests.tick_image import TickParameters, assemble, patch
+from lmigrate.lab.node import Node
 from lmigrate.lab.tgt import BACKEND
 from lmigrate.migration.connections import Connection
 from lmigrate.storage.drivers.base import ConnectionInfo
+from lmigrate.virt.types import Secret
 from lmigrate.virt.xml.volume import secret_xml, update_volume
 
 if TYPE_CHECKING:
@@ -49,7 +52,8 @@ class LabVolume:
         """Give the host's libvirtd the secret of an attachment that was granted, and return its <disk>."""
         attachment_uuid = answer.pop("attachment")
         connection = Connection(device_name, attachment_uuid, ConnectionInfo.from_json(answer))
-        self._define_secret(host, connection)
+        if connection.secret is not None:
+            define_secret(self.lab.host(host), connection.secret)
         disk = etree.fromstring(
             f"<disk device='disk'><driver name='qemu' type='raw' cache='none'/><target dev='{device_name}' bus='virtio'/>"
             f"<serial>{self.uuid[:20]}</serial></disk>"
@@ -65,13 +69,12 @@ class LabVolume:
         initiators: list[str] = answer["initiators"]
         return initiators
 
-    def _define_secret(self, host: str, connection: Connection) -> None:
-        secret = connection.secret
-        if secret is None:
-            return
-        node = self.lab.host(host)
-        node.run(["virsh", "--quiet", "secret-define", "/dev/stdin"], stdin=secret_xml(secret), check=True)
-        node.run(["virsh", "--quiet", "secret-set-value", secret.uuid, "--file", "/dev/stdin", "--plain"], stdin=secret.value, check=True)
+
+def define_secret(node: Node, secret: Secret) -> None:
+    """Make the libvirtd of a host keep a secret, as an operator does for a guest that is about to start."""
+    node.run(["virsh", "--quiet", "secret-define", "/dev/stdin"], stdin=secret_xml(secret), check=True)
+    value = base64.b64encode(secret.payload).decode()
+    node.run(["virsh", "--quiet", "secret-set-value", secret.uuid, "--file", "/dev/stdin"], stdin=value, check=True)
 
 
 def make_volume(lab: Lab, name: str, size_mib: int) -> LabVolume:

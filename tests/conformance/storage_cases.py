@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -26,6 +26,7 @@ from lmigrate.storage.drivers.directory import LocalDriver, SharedDirectoryDrive
 from lmigrate.storage.drivers.iscsi_tgt import IscsiTgtDriver
 from lmigrate.storage.drivers.nbd import NbdDriver
 from lmigrate.storage.drivers.rbd import RbdDriver
+from tests.ceph_cluster import POOL, PROGRAMS, USER, CephCluster
 from tests.fakes.ceph import FakeCeph
 from tests.fakes.cinder import FakeCinder, serving
 
@@ -242,27 +243,60 @@ class Session:
 
 
 class RbdCase(Case):
-    """The commands `rbd` and `ceph` of a cluster in memory: no real one has been asked."""
+    """A pool of a cluster: a real one, or in memory."""
 
     has_secrets = True
+
+    def __init__(self, options: RbdBackend) -> None:
+        super().__init__()
+        self.driver = RbdDriver(BACKEND, options)
+
+    def absent(self) -> VolumeRef:
+        return VolumeRef(ids.new_uuid(), {"pool": POOL, "image": "absent"})
+
+
+class RealRbdCase(RbdCase):
+    """A monitor and an OSD, which all cases share."""
+
+    def __init__(self, cluster: CephCluster, directory: Path) -> None:
+        self._options = RbdBackend(driver="rbd", pool=POOL, monitors=[f"{ADDRESS}:{cluster.port}"], user=USER, conf=cluster.conf)
+        self._lost = directory / "lost.conf"
+        super().__init__(self._options)
+
+    def why_refused(self, info: ConnectionInfo, host: str) -> str | None:
+        """librados keeps asking when it is refused: the check's deadline ends it, here sooner than on a host."""
+        with mock.patch.object(login, "_DEADLINE_S", 8.0):
+            return super().why_refused(info, host)
+
+    def go_away(self) -> None:
+        """The monitor is not reached any more."""
+        silent = f"[global]\nmon host = [v1:{ADDRESS}:{free_port()}]\nclient mount timeout = 1\nrados mon op timeout = 1\n"
+        self._lost.write_text(silent + f"keyring = {self._options.conf.with_name('keyring')}\n")
+        self.driver = RbdDriver(BACKEND, self._options.model_copy(update={"conf": self._lost}))
+
+
+class FakeRbdCase(RbdCase):
+    """The commands `rbd` and `ceph` of a cluster in memory."""
+
     is_real = False
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
-        super().__init__()
-        self.ceph = FakeCeph("vms")
+        super().__init__(RbdBackend(driver="rbd", pool=POOL, monitors=["10.0.0.11"]))
+        self.ceph = FakeCeph(POOL)
         stack.enter_context(mock.patch.object(shell, "run", self.ceph.run))
-        self.driver = RbdDriver(BACKEND, RbdBackend(driver="rbd", pool="vms", monitors=["10.0.0.11"]))
 
     def go_away(self) -> None:
         self.ceph.is_away = True
 
-    def absent(self) -> VolumeRef:
-        return VolumeRef(ids.new_uuid(), {"pool": "vms", "image": "absent"})
+
+def no_cluster() -> CephCluster:
+    """For whoever makes no case of Ceph."""
+    raise LookupError("this case needs a Ceph cluster")
 
 
 @contextlib.contextmanager
-def making(kind: str, directory: Path) -> Iterator[Case]:
-    """A backend of that kind, gone at the end."""
+def making(kind: str, directory: Path, ceph: Callable[[], CephCluster] = no_cluster) -> Iterator[Case]:
+    """A backend of that kind, gone at the end; ``ceph`` starts a cluster when it is first asked for one."""
     with contextlib.ExitStack() as stack:
         if kind == "iscsi-tgt":
             tgt = TgtCase(directory)
@@ -273,8 +307,10 @@ def making(kind: str, directory: Path) -> Iterator[Case]:
             nbd = NbdCase(directory)
             stack.callback(nbd.stop)
             yield nbd
-        elif kind in {"cinder", "rbd"}:
-            yield CinderCase(stack) if kind == "cinder" else RbdCase(stack)
+        elif kind == "rbd":
+            yield RealRbdCase(ceph(), directory)
+        elif kind in {"cinder", "rbd in memory"}:
+            yield CinderCase(stack) if kind == "cinder" else FakeRbdCase(stack)
         else:
             yield DirectoryCase(directory, kind)
 
@@ -311,5 +347,12 @@ def until(is_so: object, deadline_s: float = 20.0) -> None:
 
 def is_installed(kind: str) -> bool:
     """Whether the programs are there."""
-    needed = {"iscsi-tgt": ["tgtd", "tgtadm", "qemu-img", "qemu-io"], "nbd": ["qemu-nbd", "qemu-img", "qemu-io"], "cinder": [], "rbd": []}
+    qemu = ["qemu-img", "qemu-io"]
+    needed = {
+        "iscsi-tgt": ["tgtd", "tgtadm", *qemu],
+        "nbd": ["qemu-nbd", *qemu],
+        "rbd": [*PROGRAMS, *qemu],
+        "cinder": [],
+        "rbd in memory": [],
+    }
     return all(shutil.which(program) for program in needed.get(kind, ["qemu-img"]))

@@ -1,6 +1,6 @@
 """What every storage driver keeps, asked of the real thing where it can run here.
 
-Cinder is a fake that speaks HTTP, RBD has fake commands.
+Cinder is a fake that speaks HTTP. RBD is asked twice: a real cluster, and the fake commands of the unit tests.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import pytest
 
 from lmigrate import ids
 from lmigrate.errors import StorageError
-from lmigrate.storage.drivers.audit import Locating
+from lmigrate.storage.drivers.audit import Access, Auditable, Grant, Locating
 from lmigrate.storage.drivers.base import VolumeRef
 from tests.conformance.storage_cases import BACKEND, Case, Session, connector, is_installed, making
 
 SIZE = 8 << 20
 #: what can be asked of which: hosts are told apart · passwords · what it exports can be opened from here
-EVERY = {"iscsi-tgt", "nbd", "shared-directory", "local", "rbd", "cinder"}
-TELLS_HOSTS_APART = {"iscsi-tgt", "nbd", "rbd", "cinder"}
-HAS_PASSWORDS = {"iscsi-tgt", "rbd", "cinder"}
-CAN_BE_OPENED = EVERY - {"rbd", "cinder"}
-NEEDS_LAB = {"iscsi-tgt", "nbd"}
+EVERY = {"iscsi-tgt", "nbd", "shared-directory", "local", "rbd", "rbd in memory", "cinder"}
+TELLS_HOSTS_APART = EVERY - {"shared-directory", "local"}
+HAS_PASSWORDS = TELLS_HOSTS_APART - {"nbd"}
+CAN_BE_OPENED = EVERY - {"rbd in memory", "cinder"}
+HAS_BOOKS = TELLS_HOSTS_APART - {"cinder"}  # of their own, which can be compared with the records
+NEEDS_LAB = {"iscsi-tgt", "nbd", "rbd"}
 
 
 def backends(kinds: set[str]) -> pytest.MarkDecorator:
@@ -39,7 +40,7 @@ def backends(kinds: set[str]) -> pytest.MarkDecorator:
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     if not is_installed(request.param):
         pytest.fail(f"the programs of {request.param} are not installed: run `make deps`", pytrace=False)
-    with making(request.param, tmp_path) as found:
+    with making(request.param, tmp_path, lambda: request.getfixturevalue("ceph_cluster")) as found:
         yield found
 
 
@@ -143,7 +144,7 @@ def test_a_uuid_is_used_once(case: Case, volume: VolumeRef) -> None:
     assert case.driver.size_bytes(volume) == SIZE
 
 
-@backends(TELLS_HOSTS_APART & CAN_BE_OPENED)
+@backends((TELLS_HOSTS_APART & CAN_BE_OPENED) - {"rbd"})  # Ceph asks for the key only
 def test_a_foreign_host_is_refused(case: Case, volume: VolumeRef) -> None:
     info = case.grant(volume, "node5", attachment())
     assert case.why_refused(case.stolen(info, "stranger"), "stranger") is not None
@@ -179,6 +180,40 @@ def test_a_session_outlives_the_revocation_of_another(case: Case, volume: Volume
         assert "wrote" in session.ask("write -P 0x5a 0 4096")
         case.revoke(volume, "node5", source)
         assert "read 4096/4096" in session.ask("read -P 0x5a 0 4096")
+
+
+def accesses_to(driver: Auditable, volume: VolumeRef) -> set[Access]:
+    """Without what other tests have left on a storage that they share."""
+    return {entry for entry in driver.accesses([volume]) if entry.volume_uuid == volume.uuid}
+
+
+@backends(HAS_BOOKS)
+def test_what_nobody_needs_is_found_and_withdrawn(case: Case, volume: VolumeRef) -> None:
+    assert isinstance(case.driver, Auditable)
+    info = case.grant(volume, "node5", attachment())
+    entries = accesses_to(case.driver, volume)
+    assert entries
+    for entry in entries:
+        case.driver.withdraw(entry, volume)
+        case.driver.withdraw(entry, volume)
+    assert accesses_to(case.driver, volume) == set()
+    assert case.driver.granted(volume) == frozenset()
+    assert not case.is_real or case.why_refused(info, "node5") is not None
+
+
+@backends(HAS_BOOKS)
+def test_what_the_storage_forgot_is_given_once_more_with_the_same_password(case: Case, volume: VolumeRef) -> None:
+    assert isinstance(case.driver, Auditable)
+    own = attachment()
+    grant = Grant(volume, connector("node5"), own, case.grant(volume, "node5", own))
+    assert case.driver.missing([grant]) == []
+    for entry in accesses_to(case.driver, volume):
+        case.driver.withdraw(entry, volume)
+    assert case.driver.missing([grant]) == [grant]
+    case.driver.restore(grant)
+    case.driver.restore(grant)
+    assert case.driver.missing([grant]) == []
+    assert not case.is_real or case.why_refused(grant.info, "node5") is None
 
 
 @backends(EVERY)

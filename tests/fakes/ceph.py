@@ -20,14 +20,16 @@ class FakeCeph:
     images: dict[str, int] = field(default_factory=dict)  # pool/image → bytes
     metadata: dict[str, dict[str, str]] = field(default_factory=dict)
     users: dict[str, dict[str, str]] = field(default_factory=dict)  # entity → key, caps
-    watchers: dict[str, list[str]] = field(default_factory=dict)
+    watchers: dict[str, list[str]] = field(default_factory=dict)  # addresses
+    sessions: dict[str, str] = field(default_factory=dict)  # address → entity, of clients that a monitor knows
     blocklist: list[str] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
     is_away: bool = False
 
-    def run(self, argv: Sequence[str], *, timeout_s: float = 0.0, hidden: Sequence[str] = ()) -> str:
+    def run(self, argv: Sequence[str], *, timeout_s: float = 0.0, hidden: Sequence[str] = (), stdin: str = "") -> str:
         """In place of `shell.run`."""
         del timeout_s, hidden
+        self._stdin = stdin
         words = list(argv)
         self.commands.append(words)
         if self.is_away:
@@ -38,7 +40,11 @@ class FakeCeph:
         return str(handler(words, *rest[self._depth(words[0], rest) :]))
 
     def _depth(self, program: str, rest: list[str]) -> int:
-        return {"auth": 2, "osd": 3, "image-meta": 2}.get(rest[0], 1) if program == "ceph" or rest[0] == "image-meta" else 1
+        return (
+            {"auth": 2, "osd": 3, "image-meta": 2, "quorum_status": 1, "tell": 1}.get(rest[0], 1)
+            if program == "ceph" or rest[0] == "image-meta"
+            else 1
+        )
 
     def _rbd_create(self, words: list[str], _: str, size: str, name: str) -> str:
         if name in self.images:
@@ -64,8 +70,7 @@ class FakeCeph:
     def _rbd_status(self, words: list[str], name: str) -> str:
         self._require(words, name)
         shown = [
-            {"address": address, "client": 4125 + n, "cookie": 18446462598732840961}
-            for n, address in enumerate(self.watchers.get(name, []))
+            {"address": address, "client": client_id(address), "cookie": 18446462598732840961} for address in self.watchers.get(name, [])
         ]
         return json.dumps({"watchers": shown})
 
@@ -98,8 +103,22 @@ class FakeCeph:
         return ""
 
     def _ceph_auth_ls(self, _: list[str]) -> str:
-        shown = [{"entity": entity, "key": user["key"], "caps": {}} for entity, user in self.users.items()]
+        shown = [{"entity": entity, "key": user["key"], "caps": {"osd": user["osd"]}} for entity, user in self.users.items()]
         return json.dumps({"auth_dump": [{"entity": "client.admin", "key": "AQ==", "caps": {"mon": "allow *"}}, *shown]})
+
+    def _ceph_auth_import(self, _: list[str], *options: str) -> str:
+        assert options == ("-i", "-")
+        head, *lines = self._stdin.splitlines()
+        values = dict(line.strip().removeprefix("caps ").split(" = ", 1) for line in lines)
+        self.users[head.strip("[]")] = {name: value.strip('"') for name, value in values.items()}
+        return ""
+
+    def _ceph_quorum_status(self, _: list[str]) -> str:
+        return json.dumps({"quorum_names": ["a"]})
+
+    def _ceph_tell(self, _: list[str], monitor: str, what: str) -> str:
+        assert (monitor, what) == ("mon.a", "sessions")
+        return json.dumps([{"con_type": "mon", "entity_name": ""}, *(_session(*pair) for pair in self.sessions.items())])
 
     def _ceph_osd_blocklist_add(self, _: list[str], address: str) -> str:
         self.blocklist.append(address)
@@ -113,3 +132,14 @@ class FakeCeph:
 
     def _failed(self, words: list[str], code: int, text: str) -> CommandFailed:
         return CommandFailed(command=" ".join(words), reason=f"exit {code}: {text}")
+
+
+def client_id(address: str) -> int:
+    """Ceph's number of a client."""
+    return 4000 + int(address.rpartition("/")[2])
+
+
+def _session(address: str, entity: str) -> dict[str, object]:
+    where, _, nonce = address.rpartition("/")
+    shown = {"type": "v1", "addr": where, "nonce": int(nonce)}
+    return {"con_type": "client", "entity_name": entity, "global_id": client_id(address), "socket_addr": shown}

@@ -12,6 +12,7 @@ from lxml import etree
 from lmigrate import ids
 from lmigrate.lab.guests.spec import DiskSpec
 from lmigrate.lab.topology import Lab
+from lmigrate.lab.volumes import define_secret
 from lmigrate.migration.connections import Connection
 from lmigrate.storage.drivers.base import ConnectionInfo
 from lmigrate.virt.xml.volume import update_volume
@@ -20,7 +21,8 @@ from tests.lab.moves import assert_home, assert_moved
 from tests.lab.wire import Wire, eventually, story
 
 pytestmark = [pytest.mark.lab, pytest.mark.one_database, pytest.mark.xdist_group("backends")]
-FORMATS = {"nbd1": "raw", "nfs1": "qcow2"}
+FORMATS = {"nbd1": "raw", "nfs1": "qcow2", "rbd1": "raw"}
+TELLS_HOSTS_APART = {"nbd1", "rbd1"}
 
 
 def tool(lab: Lab, *command: str) -> dict[str, Any]:
@@ -30,11 +32,11 @@ def tool(lab: Lab, *command: str) -> dict[str, Any]:
     return found
 
 
-def disk(info: ConnectionInfo, backend: str) -> str:
+def disk(connection: Connection, backend: str) -> str:
     element = etree.fromstring(
         f"<disk device='disk'><driver name='qemu' type='{FORMATS[backend]}' cache='none'/><target dev='vdx' bus='virtio'/></disk>"
     )
-    update_volume(element, Connection("vdx", "", info).source)
+    update_volume(element, connection.source)
     return etree.tostring(element, encoding="unicode")
 
 
@@ -47,14 +49,16 @@ def test_there_and_back(lab: Lab, wire: Wire, start: StartGuest, backend: str) -
     uuid = ids.new_uuid()
     volume = tool(lab, "create", backend, f"{backend}-{uuid[:8]}", "4")["uuid"]
     answer = tool(lab, "attach", volume, "node5", uuid)
-    answer.pop("attachment")
-    guest = start("node5", uuid=uuid, devices_xml=disk(ConnectionInfo.from_json(answer), backend))
+    connection = Connection("vdx", answer.pop("attachment"), ConnectionInfo.from_json(answer))
+    if connection.secret is not None:
+        define_secret(lab.host("node5"), connection.secret)
+    guest = start("node5", uuid=uuid, devices_xml=disk(connection, backend))
     eventually("the disk is known as a volume", lambda: volumes_of(wire, uuid) == [volume])
     for destination in ("node6", "node5"):
         ended = wire.move(uuid, destination)
         assert f"grant_volumes.{backend}" in [step["name"] for step in ended["steps"]], story(ended)
         assert_moved(lab, wire, guest, ended, since=0.0)
-        if backend == "nbd1":
+        if backend in TELLS_HOSTS_APART:
             assert tool(lab, "granted", volume)["initiators"] == [f"iqn.2026-11.org.lmigrate.host:{destination}"]
 
 

@@ -1,12 +1,15 @@
-"""The RBD driver's command lines, against a cluster in memory.  No real Ceph has been asked."""
+"""The RBD driver's command lines, against a cluster in memory; `tests/conformance` asks a real one."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from lmigrate import shell
 from lmigrate.config import RbdBackend
 from lmigrate.errors import StorageError
+from lmigrate.storage.drivers.audit import Access, Grant
 from lmigrate.storage.drivers.base import Connector, VolumeRef
 from lmigrate.storage.drivers.rbd import RbdDriver
 from tests.fakes.ceph import FakeCeph
@@ -59,17 +62,51 @@ def test_grant_makes_a_user_of_its_own(driver: RbdDriver, volume: VolumeRef, cep
 def test_revoke_removes_the_user_before_it_ends_the_hosts_sessions(driver: RbdDriver, volume: VolumeRef, ceph: FakeCeph) -> None:
     driver.grant(volume, NODE5, ATTACHMENT)
     name = driver.source_name(volume)
-    ceph.watchers[name] = ["127.0.0.1:0/3114", "10.0.0.6:0/77"]
+    own, neighbours, far = "127.0.0.1:0/3114", "127.0.0.1:0/3115", "10.0.0.6:0/77"
+    ceph.watchers[name] = [own, neighbours, far]
+    ceph.sessions = {own: f"client.lm-{ATTACHMENT}", neighbours: "client.lm-another-guests"}
     ceph.commands.clear()
     driver.revoke(volume, NODE5, ATTACHMENT)
     assert [words[5:8] for words in ceph.commands] == [
         ["auth", "rm", f"client.lm-{ATTACHMENT}"],
+        ["quorum_status", "--format", "json"],
+        ["tell", "mon.a", "sessions"],
         ["status", "--format", "json"],
         ["osd", "blocklist", "add"],
         ["image-meta", "remove", name],
     ]
+    assert ceph.blocklist == [own]
+    assert ceph.watchers[name] == [neighbours, far]
+
+
+def test_a_client_that_lost_its_monitor_is_ended_by_its_hosts_address(driver: RbdDriver, volume: VolumeRef, ceph: FakeCeph) -> None:
+    driver.grant(volume, NODE5, ATTACHMENT)
+    ceph.watchers[driver.source_name(volume)] = ["127.0.0.1:0/3114", "10.0.0.6:0/77"]
+    driver.revoke(volume, NODE5, ATTACHMENT)
     assert ceph.blocklist == ["127.0.0.1:0/3114"]
-    assert ceph.watchers[name] == ["10.0.0.6:0/77"]
+
+
+def test_a_leak_is_withdrawn_with_its_sessions(driver: RbdDriver, volume: VolumeRef, ceph: FakeCeph) -> None:
+    driver.grant(volume, NODE5, ATTACHMENT)
+    ceph.sessions = {"10.0.0.5:0/7": f"client.lm-{ATTACHMENT}"}
+    ceph.users["client.lm-of-somebody"] = {"key": "AQ==", "osd": "profile rbd pool=vms"}
+    ceph.users[f"client.lm-{UUID}"] = {"key": "AQ==", "osd": "profile rbd pool=another"}
+    (leak,) = driver.accesses([volume])
+    assert leak == Access(volume.uuid, attachment_uuid=ATTACHMENT)
+    driver.withdraw(leak, volume)
+    assert (ceph.blocklist, driver.accesses([volume]), driver.granted(volume)) == (["10.0.0.5:0/7"], frozenset(), frozenset())
+
+
+def test_a_user_that_somebody_removed_comes_back_with_its_key(driver: RbdDriver, volume: VolumeRef, ceph: FakeCeph) -> None:
+    info = driver.grant(volume, NODE5, ATTACHMENT)
+    grant = Grant(volume, NODE5, ATTACHMENT, info)
+    before = dict(ceph.users)
+    assert driver.missing([grant]) == []
+    ceph.users.clear()
+    assert driver.missing([grant]) == [grant]
+    driver.restore(grant)
+    assert ceph.users == before
+    assert driver.missing([grant]) == []
 
 
 def test_an_address_that_nobody_knows_is_told(driver: RbdDriver, volume: VolumeRef, ceph: FakeCeph) -> None:
@@ -107,6 +144,7 @@ def test_images_of_other_pools_are_not_found(driver: RbdDriver, volume: VolumeRe
 
 def test_a_key_is_in_no_command_line(driver: RbdDriver, volume: VolumeRef, ceph: FakeCeph) -> None:
     secret = driver.grant(volume, NODE5, ATTACHMENT).secret
-    driver.revoke(volume, NODE5, ATTACHMENT)
     assert secret is not None
+    driver.restore(Grant(volume, NODE5, ATTACHMENT, replace(driver.grant(volume, NODE5, ATTACHMENT), secret=secret)))
+    driver.revoke(volume, NODE5, ATTACHMENT)
     assert not any(secret in word for words in ceph.commands for word in words)
