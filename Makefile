@@ -10,9 +10,15 @@ PYTHON ?= /usr/bin/python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+UV := $(BIN)/uv --quiet
+COMPILE := $(UV) pip compile --generate-hashes --no-annotate --upgrade \
+	--python-version 3.11 --python-platform x86_64-unknown-linux-gnu --custom-compile-command 'make lock'
 LOCKS := build base dev
 # What the extras of pyproject.toml need. The tests use cinder; brick needs a kernel initiator and is not installed.
 EXTRAS := cinder brick
+# OpenStack's own clients, which the tests drive: each with the libraries of its day, in an environment of its own.
+CLIENTS := osc-10 osc-7 osc-6
+CLIENTS_DIR := .clients
 # Labs are namespaces, and namespaces are root's.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
@@ -48,19 +54,29 @@ $(VENV)/nova/.stamp: requirements/nova.txt $(VENV)/.stamp
 	touch $@
 
 .PHONY: lock
-lock: ## Resolve requirements/*.in again into hashed locks
-	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
-	for lock in $(LOCKS); do \
-	  uv pip compile --quiet --generate-hashes --no-annotate --upgrade \
-	    --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
-	    --custom-compile-command 'make lock' -o requirements/$$lock.txt requirements/$$lock.in; \
+lock: venv ## Resolve requirements/*.in again into hashed locks
+	for lock in $(LOCKS) $(CLIENTS:%=clients/%); do \
+	  $(COMPILE) -o requirements/$$lock.txt requirements/$$lock.in; \
 	done
 	for lock in $(EXTRAS); do \
-	  uv pip compile --quiet --generate-hashes --no-annotate --upgrade \
-	    --constraints requirements/base.txt --constraints requirements/dev.txt \
-	    --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
-	    --custom-compile-command 'make lock' -o requirements/$$lock.txt requirements/$$lock.in; \
+	  $(COMPILE) --constraints requirements/base.txt --constraints requirements/dev.txt -o requirements/$$lock.txt requirements/$$lock.in; \
 	done
+	$(COMPILE) --no-deps -o requirements/clients/collections.txt requirements/clients/collections.in
+
+.PHONY: clients
+clients: $(CLIENTS:%=$(CLIENTS_DIR)/%/.stamp) $(CLIENTS_DIR)/collections/.stamp ## Install the OpenStack clients that the tests drive
+
+$(CLIENTS:%=$(CLIENTS_DIR)/%/.stamp): $(CLIENTS_DIR)/%/.stamp: requirements/clients/%.txt requirements/build.txt | $(VENV)/.stamp
+	$(UV) venv --clear --python $(PYTHON) $(@D)
+	$(UV) pip install --python $(@D) --require-hashes --build-constraints requirements/build.txt -r $<
+	touch $@
+
+$(CLIENTS_DIR)/collections/.stamp: requirements/clients/collections.txt | $(VENV)/.stamp
+	rm -rf $(@D) && mkdir -p $(@D)/wheel
+	$(PIP) download --require-hashes --no-deps --dest $(@D)/wheel -r $<
+	unzip -q $(@D)/wheel/*.whl 'ansible_collections/openstack/cloud/*' -d $(@D)
+	rm -rf $(@D)/wheel
+	touch $@
 
 # -- checks ---------------------------------------------------------------------------------------
 
@@ -87,7 +103,7 @@ PYTEST := $(BIN)/pytest $(if $(CI),--require-lab)
 SPREAD := -n auto
 
 .PHONY: test
-test: setup lint type ## Install what is missing, then lint, types and every test on SQLite and on PostgreSQL
+test: setup clients lint type ## Install what is missing, then lint, types and every test on SQLite and on PostgreSQL
 	$(PYTEST) $(SPREAD) --db sqlite -m 'not lab'
 	$(PYTEST) $(SPREAD) --db postgresql -m 'not lab'
 	$(MAKE) --jobs=2 --output-sync=target lab-sqlite lab-postgresql
@@ -99,11 +115,11 @@ lab-postgresql: # without what does not depend on the database
 	$(PYTEST) --db postgresql -m 'lab and not one_database'
 
 .PHONY: test-fast
-test-fast: venv ## The tests that need no lab, on SQLite
+test-fast: venv clients ## The tests that need no lab, on SQLite
 	$(PYTEST) $(SPREAD) --db sqlite -m 'not lab'
 
 .PHONY: test-lab
-test-lab: setup ## The tests on real hosts, on SQLite
+test-lab: setup clients ## The tests on real hosts, on SQLite
 	$(AS_ROOT) $(PYTEST) --db sqlite -m lab
 
 .PHONY: bench
@@ -138,5 +154,5 @@ docs: venv ## Write the generated pages: settings, API reference, API samples
 
 .PHONY: clean
 clean: ## Remove everything that make made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS_DIR) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

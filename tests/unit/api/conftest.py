@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from api.app import create_app
 from lmigrate.db.session import writing
-from tasks.app import app as celery_app
+from tests.served import without_broker
 
 Call = Callable[..., TestResponse]
 
@@ -20,10 +20,7 @@ Call = Callable[..., TestResponse]
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages go nowhere, at once."""
-    monkeypatch.setitem(celery_app.conf, "broker_url", "memory://")
-    monkeypatch.setitem(celery_app.conf, "broker_write_url", "memory://")
-    monkeypatch.setattr(celery_app, "_pool", None)
-    monkeypatch.setattr(celery_app.amqp, "_producer_pool", None)
+    without_broker(monkeypatch)
 
 
 @pytest.fixture

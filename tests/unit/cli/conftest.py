@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from click.testing import CliRunner, Result
-from werkzeug.serving import make_server
 
 from api.app import create_app
 from lmigrate.cli.main import main
 from lmigrate.db.session import writing
-from tasks.app import app as celery_app
+from tests.served import served, without_broker
 
 Cli = Callable[..., Result]
 
@@ -20,17 +18,9 @@ Cli = Callable[..., Result]
 @pytest.fixture
 def api_url(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Where the API is served; messages to workers go nowhere."""
-    monkeypatch.setitem(celery_app.conf, "broker_url", "memory://")
-    monkeypatch.setitem(celery_app.conf, "broker_write_url", "memory://")
-    monkeypatch.setattr(celery_app, "_pool", None)
-    monkeypatch.setattr(celery_app.amqp, "_producer_pool", None)
-    server = make_server("127.0.0.1", 0, create_app(), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    without_broker(monkeypatch)
+    with served(create_app()) as url:
+        yield url
 
 
 @pytest.fixture
