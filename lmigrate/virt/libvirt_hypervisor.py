@@ -9,6 +9,7 @@ import libvirt
 import structlog
 
 from lmigrate.errors import DomainNotFound, HypervisorError
+from lmigrate.states import PowerState
 from lmigrate.virt import capabilities, names
 from lmigrate.virt.connection import Connection, translated
 from lmigrate.virt.flags import migrate_flags, migrate_params
@@ -28,6 +29,10 @@ _NOT_RUNNING = libvirt.VIR_ERR_OPERATION_INVALID
 
 #: a lookup that finds nothing may mean that libvirt has only just changed its mind about the job
 _NO_JOB = {libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN}
+
+#: Reasons of a domain that waits for its memory, or is being left.  While the memory comes, libvirt lets nobody ask for the size
+#: of its disks: the call waits for half a minute, and the host would seem to hang for as long as the longest copy.
+_ON_THE_WAY = {"migration", "starting-up", "postcopy", "postcopy-failed"}
 
 
 class LibvirtHypervisor:
@@ -190,20 +195,23 @@ class LibvirtHypervisor:
 
 
 def _describe(dom: libvirt.virDomain) -> DomainInfo:
-    state, reason = dom.state()
+    state, number = dom.state()
     power = names.power_state(state)
+    reason = names.reason(power, number)
     root = parse(dom.XMLDesc(0))
+    is_persistent = bool(dom.isPersistent())
+    is_on_the_way = reason in _ON_THE_WAY or (power is PowerState.SHUTOFF and not is_persistent)
     return DomainInfo(
         uuid=dom.UUIDString(),
         name=dom.name(),
         power_state=power,
-        reason=names.reason(power, reason),
-        is_persistent=bool(dom.isPersistent()),
+        reason=reason,
+        is_persistent=is_persistent,
         memory_mib=domain_xml.memory_mib(root),
         vcpus=domain_xml.vcpus(root),
         virt_type=root.get("type", ""),
         cpu_xml=domain_xml.cpu_xml(root),
-        disks=tuple(_sized(dom, disk) for disk in domain_xml.disks(root)),
+        disks=tuple(disk if is_on_the_way else _sized(dom, disk) for disk in domain_xml.disks(root)),
         migration_mark=mark_of(root),
     )
 

@@ -74,6 +74,17 @@ def test_a_guest_that_powers_off_during_the_copy_keeps_its_disks(lab: Lab, wire:
     assert World.of(lab).books == {"reservations": [], "open_migrations": []}
 
 
+def test_a_long_copy_keeps_nobody_waiting(lab: Lab, wire: Wire, start: StartGuest, slow_node5: None) -> None:
+    slow, quick = start("node5", disks=(RAW,), fill_mib=48, memory_mib=80), start("node5", disks=(RAW,))
+    migration = wire.begin(slow.uuid, "node6")
+    wire.until(migration, lambda found: found["progress"]["memory_processed_bytes"] > 0)
+    ended = wire.move(quick.uuid, "node6")  # node6 looks at all its domains, and one of them waits for its memory
+    assert ended["status"] == "completed", story(ended)
+    assert wire.get(f"/v1/migrations/{migration}")["status"] == "running"
+    assert wire.abort(slow.uuid, migration).status_code == 202
+    assert wire.end(migration)["status"] == "cancelled"
+
+
 def test_block_migration_false_is_refused_without_shared_storage(lab: Lab, wire: Wire, start: StartGuest) -> None:
     guest = start("node5", disks=(RAW,))
     before = World.of(lab)
