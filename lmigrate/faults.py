@@ -2,8 +2,11 @@
 
 Off unless ``faults.dir`` is set.  A file in that directory, named after the point,
 says what happens there: ``raise`` (a fault of the system), ``raise-host``,
-``raise-request``, ``sleep SECONDS`` or ``kill`` (SIGKILL to the own process).  A
-trailing ``once`` removes the file first, so that only the first passer is hit.
+``raise-request``, ``sleep SECONDS``, ``kill`` (SIGKILL to the own process) or ``hold``.
+A trailing ``once`` removes the file first, so that only the first passer is hit.
+
+``hold`` stops the first passer until it is let go: the file is renamed to
+``<point>.held``, which says that somebody stands there, and removing that lets him go on.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ _RAISES: dict[str, type[LmigrateError]] = {
     "raise-request": InjectedRequestFault,
 }
 
+HELD = ".held"
+_LOOK_AGAIN_S = 0.05
+
 
 def failpoint(point: str) -> None:
     """Fail here if a test asked for it; costs one attribute look-up when faults are off."""
@@ -30,7 +36,7 @@ def failpoint(point: str) -> None:
         return
     words = _read(directory / point)
     if words:
-        _act(words, point)
+        _act(words, directory / point)
 
 
 def _read(path: Path) -> list[str]:
@@ -43,13 +49,25 @@ def _read(path: Path) -> list[str]:
     return words
 
 
-def _act(words: list[str], point: str) -> None:
+def _act(words: list[str], path: Path) -> None:
     action = words[0]
     if action in _RAISES:
-        raise _RAISES[action](point=point)
+        raise _RAISES[action](point=path.name)
     if action == "sleep":
         clock.sleep_s(float(words[1]))
+    elif action == "hold":
+        _hold(path)
     elif action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     else:
-        raise ValueError(f"fail point {point}: unknown action {action!r}")
+        raise ValueError(f"fail point {path.name}: unknown action {action!r}")
+
+
+def _hold(path: Path) -> None:
+    held = path.with_name(path.name + HELD)
+    try:
+        path.rename(held)
+    except FileNotFoundError:  # another passer took it
+        return
+    while held.exists():
+        clock.sleep_s(_LOOK_AGAIN_S)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import subprocess
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lmigrate.lab.errors import LabError
 
 BRIDGE = "br0"
 HOST_DEVICE = "eth0"
 _FIRST_HOST = 11
+_BLOCK_PREFERENCE = 100  # before the routes
 
 
 def subnet(lab_id: str) -> int:
@@ -65,6 +66,19 @@ class Network:
         """Whether the cable of the ``index``-th host is plugged in."""
         found = json.loads(self._ip(self._ctl, "-json", "link", "show", "dev", port_name(index)))
         return "UP" in found[0]["flags"]
+
+    def part(self, indices: Iterable[int], *, is_parted: bool) -> None:
+        """Keep hosts from one another, while each still reaches the centre; or let them through again."""
+        for index in indices:
+            self._ip(self._ctl, "link", "set", "dev", port_name(index), "type", "bridge_slave", "isolated", "on" if is_parted else "off")
+
+    def block(self, host_pid: int, port: int, *, is_blocked: bool) -> None:
+        """Let nothing that a host sends to a TCP port get out, also of connections that exist; or let it out again."""
+        rule = ["pref", str(_BLOCK_PREFERENCE), "ipproto", "tcp", "dport", str(port), "unreachable"]
+        while f"dport {port} unreachable" in self._ip(host_pid, "rule", "list"):
+            self._ip(host_pid, "rule", "delete", *rule)
+        if is_blocked:
+            self._ip(host_pid, "rule", "add", *rule)
 
     def limit(self, index: int, host_pid: int, rate: str | None) -> None:
         """Limit both directions of a host's link to ``rate`` (tc's notation, such as ``8mbit``); None: no limit."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,16 @@ class Node:
         if sent and number == signal.SIGKILL:
             wait_for(f"the end of {daemon} on {self.name}", lambda: not self.is_running(daemon), deadline_s=wait_s)
         return sent
+
+    def kill_tree(self, daemon: str, number: int = signal.SIGKILL) -> bool:
+        """Send a signal to a daemon and to all that it started; see :meth:`kill`. A stopped child is stopped as well."""
+        pid = self.pid_of(daemon)
+        if pid is None:
+            return False
+        for each in processes.with_descendants(pid)[1:]:
+            with suppress(ProcessLookupError):
+                os.kill(each, number)
+        return self.kill(daemon, number)
 
     def stop_daemon(self, daemon: str, *, wait_s: float = 20.0) -> None:
         """End a daemon in good order (SIGTERM), or by force after ``wait_s`` seconds."""

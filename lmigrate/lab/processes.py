@@ -78,6 +78,26 @@ def in_namespace_of(first: int) -> list[int]:
     return [pid for pid in all_pids() if wanted and namespace_of(pid, "pid") == wanted]
 
 
+def with_descendants(pid: int) -> list[int]:
+    """A process and all that it started, and what those started, as far as their parents live."""
+    children: dict[int, list[int]] = {}
+    for each in all_pids():
+        children.setdefault(_parent_of(each), []).append(each)
+    found = [pid]
+    for each in found:  # grows while it is walked
+        found += children.get(each, [])
+    return found
+
+
+def _parent_of(pid: int) -> int:
+    """0 when the process has vanished."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])  # the name may have blanks and brackets
+
+
 def outer_pid(first: int, inner: int) -> int | None:
     """What the process that the node of ``first`` calls ``inner`` is called here."""
     return next((pid for pid in in_namespace_of(first) if nested_pids(pid)[-1:] == [inner]), None)

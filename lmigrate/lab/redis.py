@@ -8,7 +8,7 @@ from lmigrate.lab import files
 from lmigrate.lab.paths import LabPaths
 from lmigrate.lab.state import LabState
 
-_PORT = 6379
+PORT = 6379
 _CONF = """\
 bind {address}
 port {port}
@@ -26,7 +26,7 @@ enable-debug-command local
 
 def write_configuration(paths: LabPaths, state: LabState) -> None:
     """redis.conf, readable by root only: the password is in it."""
-    conf = _CONF.format(address=state.addresses["ctl"], port=_PORT, directory=paths.redis, password=state.redis_password)
+    conf = _CONF.format(address=state.addresses["ctl"], port=PORT, directory=paths.redis, password=state.redis_password)
     files.write(paths.redis / "redis.conf", conf, files.PRIVATE)
 
 
@@ -38,7 +38,7 @@ def command(paths: LabPaths) -> list[str]:
 def url(paths: LabPaths, state: LabState, *, inside: bool) -> str:
     """Kombu's URL from inside the lab's network or from the machine; token_urlsafe needs no quoting."""
     if inside:
-        return f"redis://:{state.redis_password}@{state.addresses['ctl']}:{_PORT}/0"
+        return f"redis://:{state.redis_password}@{state.addresses['ctl']}:{PORT}/0"
     return f"redis+socket://:{state.redis_password}@{paths.redis_socket}"
 
 

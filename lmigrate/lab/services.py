@@ -13,6 +13,8 @@ from lmigrate.lab.paths import INSTANCES_PATH, LabPaths
 from lmigrate.lab.state import LabState
 
 CTL, FRONT = "ctl", "front"
+#: at which the centre's services listen in the lab's network
+PORTS = {"redis": redis.PORT, "postgresql": 5432, "tgtd": 3260}
 _PROJECT = Path(lmigrate.__file__).resolve().parents[1]
 _LMIGRATE = [sys.executable, "-m", "lmigrate.cli.main"]
 

@@ -188,6 +188,22 @@ class Lab:
         """Plug it in again."""
         self.network.set_link(self.host(host).index, up=True)
 
+    def part(self) -> None:
+        """Keep the hosts from one another; Redis and database stay in reach of each."""
+        self.network.part([host.index for host in self.hosts.values()], is_parted=True)
+
+    def join(self) -> None:
+        """Let the hosts reach one another again."""
+        self.network.part([host.index for host in self.hosts.values()], is_parted=False)
+
+    def block(self, host: str, service: str) -> None:
+        """Cut a host off from one service of the centre: ``redis``, ``postgresql`` or ``tgtd``."""
+        self.network.block(self.host(host).first_pid, services.PORTS[service], is_blocked=True)
+
+    def unblock(self, host: str, service: str) -> None:
+        """Let it reach that service again."""
+        self.network.block(self.host(host).first_pid, services.PORTS[service], is_blocked=False)
+
     def slow(self, host: str, rate: str | None) -> None:
         """Limit a host's link to ``rate`` (``8mbit``); None lifts the limit."""
         self.network.limit(self.host(host).index, self.host(host).first_pid, rate)

@@ -108,10 +108,10 @@ def _do(step: Step, row: MigrationStep, context: StepContext, claimant: Claimant
     asked_to_abort = context.migration.abort_requested_at is not None and context.migration.switched_over_at is None
     if asked_to_abort and not step.honours_abort:
         raise MigrationAborted
-    failpoint(f"step.{step.name}.before_do")
     with lease_kept(row, claimant):
+        failpoint(f"step.{step.name}.before_do")
         facts = step.do(context)
-    failpoint(f"step.{step.name}.after_do")
+        failpoint(f"step.{step.name}.after_do")
     is_finished = _finish(step, row, facts)
     failpoint(f"step.{step.name}.after_commit")
     if not is_finished:

@@ -36,10 +36,10 @@ def undo_step(
         if row is None:
             return f"undo of {name} of migration {migration_id}: nothing to do"
         try:
-            failpoint(f"undo.{name}.before")
             with lease_kept(row, claimant):
+                failpoint(f"undo.{name}.before")
                 step_of(name).undo(make_context(row, settings, connect), row.facts)
-            failpoint(f"undo.{name}.after")
+                failpoint(f"undo.{name}.after")
         except BaseException as error:
             _give_back(row, error)
             raise

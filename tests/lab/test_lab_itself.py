@@ -10,6 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,26 @@ def test_a_cut_link_is_cut_for_everything_and_mends(lab: Lab) -> None:
     assert host.run(reach_other).returncode == 0
 
 
+def test_hosts_are_parted_or_one_service_is_blocked(lab: Lab) -> None:
+    node5, ctl = lab.host("node5"), lab.state.addresses["ctl"]
+    other, redis, tgtd = (
+        ["bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}"]
+        for address, port in ((lab.host("node6").address, 16514), (ctl, 6379), (ctl, 3260))
+    )
+    for command in (other, redis, tgtd):
+        assert does_reach(node5, command), command
+    lab.part()
+    assert [does_reach(node5, command) for command in (other, redis, tgtd)] == [False, True, True]
+    lab.join()
+    lab.block("node5", "redis")
+    lab.block("node5", "redis")  # twice is once
+    assert [does_reach(node5, command) for command in (redis, tgtd)] == [False, True]
+    assert does_reach(lab.host("node6"), redis)
+    lab.unblock("node5", "redis")
+    for command in (other, redis, tgtd):
+        wait_for("the mended link", partial(does_reach, node5, command), deadline_s=10)
+
+
 def does_reach(host: Host, command: list[str]) -> bool:
     """Nobody answers: it waits, or is told that the neighbour is unreachable."""
     try:
@@ -218,6 +239,22 @@ def test_a_frozen_daemon_can_be_thawed(lab: Lab) -> None:
     assert Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] == "T"
     assert lab.kill("redis", signal.SIGCONT)
     assert lab.pid_of("redis") == pid
+
+
+def test_a_signal_reaches_what_a_daemon_started(lab: Lab) -> None:
+    node = lab.host("node5")
+    node.start_daemon("family", ["bash", "-c", "setsid sleep 62 & setsid sleep 63 & wait"])
+
+    def states() -> list[str]:
+        pids = processes.with_descendants(node.pid_of("family") or 0)
+        return [Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] for pid in pids]
+
+    wait_for("the family", lambda: len(states()) == 3, deadline_s=5)
+    assert node.kill_tree("family", signal.SIGSTOP)
+    wait_for("all to stand still", lambda: states() == ["T", "T", "T"], deadline_s=5)
+    assert node.kill_tree("family")
+    wait_for("their end", lambda: ["sleep", "63"] not in node.processes().values(), deadline_s=5)
+    assert not node.kill_tree("family")
 
 
 def test_killing_what_popen_returns_kills_the_command(lab: Lab) -> None:
