@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
+from lmigrate.cli.endpoint import Endpoint, resolve
 from lmigrate.cli.exit_codes import ExitCode, Failure, Refused, Unreachable
 from lmigrate.ids import is_uuid
 
@@ -22,10 +23,12 @@ _PAGE = 200
 class Client:
     """One API server."""
 
-    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
-        self.url = url.rstrip("/")
+    def __init__(self, api: Endpoint, timeout: httpx.Timeout = _TIMEOUT) -> None:
+        api = resolve(api)
+        self.url = url = str(api.url).rstrip("/")
+        headers = {} if api.token is None else {"Authorization": f"Bearer {api.token}"}
         try:
-            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, transport=transport)
+            self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers, verify=api.tls())
         except httpx.InvalidURL as error:
             raise Failure(
                 f"{url!r} is not a URL ({error}). Set LMIGRATE_URL to something like http://127.0.0.1:8774.", ExitCode.USAGE

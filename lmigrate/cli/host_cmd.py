@@ -7,6 +7,7 @@ from urllib.parse import quote
 import click
 
 from lmigrate.cli.client import Client, Json
+from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import Failure
 from lmigrate.cli.render import moment, output_option, print_facts, print_json, print_rows, size
 from lmigrate.errors import LmigrateError
@@ -34,18 +35,18 @@ def host() -> None:
 @click.option("--name", help="Part of the name.")
 @output_option
 @click.pass_obj
-def list_hosts(url: str, name: str | None, output: str) -> None:
+def list_hosts(api: Endpoint, name: str | None, output: str) -> None:
     """List hosts."""
-    print_rows(Client(url).pages("/v1/hosts", "hosts", name=name), COLUMNS, output)
+    print_rows(Client(api).pages("/v1/hosts", "hosts", name=name), COLUMNS, output)
 
 
 @host.command("show")
 @click.argument("name")
 @output_option
 @click.pass_obj
-def show_host(url: str, name: str, output: str) -> None:
+def show_host(api: Endpoint, name: str, output: str) -> None:
     """Show host NAME with what its daemon found out about it."""
-    found = Client(url).get(_path(name))
+    found = Client(api).get(_path(name))
     if output == "json":
         print_json(found)
     else:
@@ -55,9 +56,9 @@ def show_host(url: str, name: str, output: str) -> None:
 @host.command("enable")
 @click.argument("name")
 @click.pass_obj
-def enable_host(url: str, name: str) -> None:
+def enable_host(api: Endpoint, name: str) -> None:
     """Let the scheduler choose host NAME as a destination again."""
-    Client(url).patch(_path(name), {"enabled": True})
+    Client(api).patch(_path(name), {"enabled": True})
     click.echo(f"Host {name} is enabled.")
 
 
@@ -65,9 +66,9 @@ def enable_host(url: str, name: str) -> None:
 @click.argument("name")
 @click.option("--reason", help="Why, for whoever looks at it later.")
 @click.pass_obj
-def disable_host(url: str, name: str, reason: str | None) -> None:
+def disable_host(api: Endpoint, name: str, reason: str | None) -> None:
     """Do not choose host NAME as a destination any more; its guests may leave it."""
-    Client(url).patch(_path(name), {"enabled": False, "reason": reason})
+    Client(api).patch(_path(name), {"enabled": False, "reason": reason})
     click.echo(f"Host {name} is disabled: it is no destination; its guests stay until they are migrated.")
 
 

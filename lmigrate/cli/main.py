@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import click
+from click.core import ParameterSource
+
+from lmigrate.cli.endpoint import Endpoint
 
 #: name → where the command is, and its line in the help
 COMMANDS = {
@@ -40,8 +45,14 @@ Examples:
   lmigrate migration list --status running -o json
   lmigrate host disable node5 --reason "new memory"
 \b
-The API is looked for at LMIGRATE_URL (or --url); http://127.0.0.1:8774 unless set.
+Where the API is, and the token for it: options and LMIGRATE_… variables; else the profile; else OS_ENDPOINT and
+OS_TOKEN. A --profile goes before LMIGRATE_… variables. docs/command-line.md says more.
 """
+
+
+_FILE = click.Path(path_type=Path)
+#: option → what it is called in an endpoint
+_FIELDS = {"url": "url", "token": "token", "cacert": "ca_file", "cert": "cert_file", "key": "key_file"}
 
 
 class LazyGroup(click.Group):
@@ -69,11 +80,29 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="lmigrate", prog_name="lmigrate")
-@click.option("--url", envvar="LMIGRATE_URL", default="http://127.0.0.1:8774", help="Where the API is.")
+@click.option("--url", envvar="LMIGRATE_URL", show_envvar=True, help="Where the API is; http://127.0.0.1:8774, if nothing else says so.")
+@click.option("--profile", envvar="LMIGRATE_PROFILE", show_envvar=True, help="Section of ~/.config/lmigrate/config.toml that says it.")
+@click.option(
+    "--token", envvar="LMIGRATE_TOKEN", show_envvar=True, help="Shown to it. Better as a variable, where other users do not see it."
+)
+@click.option(
+    "--cacert", envvar="LMIGRATE_CACERT", show_envvar=True, type=_FILE, help="Authorities (PEM) that its certificate is checked against."
+)
+@click.option(
+    "--cert", envvar="LMIGRATE_CERT", show_envvar=True, type=_FILE, help="Certificate (PEM) of your own, for a proxy that asks for one."
+)
+@click.option("--key", envvar="LMIGRATE_KEY", show_envvar=True, type=_FILE, help="Its key (PEM).")
 @click.pass_context
-def main(ctx: click.Context, url: str) -> None:
+def main(
+    ctx: click.Context, url: str | None, profile: str | None, token: str | None, cacert: Path | None, cert: Path | None, key: Path | None
+) -> None:
     """Move running KVM guests between plain libvirt hosts."""
-    ctx.obj = url
+    said = Endpoint(url, token, cacert, cert, key, profile)
+    if ctx.get_parameter_source("profile") is ParameterSource.COMMANDLINE:
+        said = replace(
+            said, **{field: None for name, field in _FIELDS.items() if ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT}
+        )
+    ctx.obj = said
 
 
 if __name__ == "__main__":

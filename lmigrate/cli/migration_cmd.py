@@ -7,6 +7,7 @@ from datetime import datetime
 import click
 
 from lmigrate.cli.client import Client, Json
+from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import ExitCode, Failure, Refused
 from lmigrate.cli.render import moment, output_option, print_facts, print_json, print_rows, print_table, size
 from lmigrate.cli.watch import follow
@@ -36,9 +37,9 @@ def migration() -> None:
 @click.option("--limit", type=click.IntRange(1), default=50, help="At most so many.")
 @output_option
 @click.pass_obj
-def list_migrations(url: str, *, server_ref: str | None, host: str | None, status: str | None, limit: int, output: str) -> None:
+def list_migrations(api: Endpoint, *, server_ref: str | None, host: str | None, status: str | None, limit: int, output: str) -> None:
     """List migrations, newest first."""
-    client = Client(url)
+    client = Client(api)
     uuid = client.server_uuid(server_ref) if server_ref else None
     print_rows(client.pages("/v1/migrations", "migrations", limit, server=uuid, host=host, status=status), COLUMNS, output)
 
@@ -47,9 +48,9 @@ def list_migrations(url: str, *, server_ref: str | None, host: str | None, statu
 @click.argument("migration_ref", metavar="MIGRATION")
 @output_option
 @click.pass_obj
-def show_migration(url: str, migration_ref: str, output: str) -> None:
+def show_migration(api: Endpoint, migration_ref: str, output: str) -> None:
     """Show MIGRATION (an id or a UUID) with its journal, its events and why hosts refused."""
-    found = Client(url).migration(migration_ref, samples=output == "json")
+    found = Client(api).migration(migration_ref, samples=output == "json")
     if output == "json":
         print_json(found)
         return
@@ -62,9 +63,9 @@ def show_migration(url: str, migration_ref: str, output: str) -> None:
 @migration.command("watch")
 @click.argument("migration_ref", metavar="MIGRATION")
 @click.pass_obj
-def watch_migration(url: str, migration_ref: str) -> None:
+def watch_migration(api: Endpoint, migration_ref: str) -> None:
     """Follow MIGRATION (an id or a UUID) to its end; the exit code tells how it went."""
-    client = Client(url)
+    client = Client(api)
     follow(client, client.migration(migration_ref)["id"])
 
 
@@ -72,9 +73,9 @@ def watch_migration(url: str, migration_ref: str) -> None:
 @click.argument("migration_ref", metavar="MIGRATION")
 @click.option("--watch", is_flag=True, help="Follow it to its end.")
 @click.pass_obj
-def abort_migration(url: str, migration_ref: str, *, watch: bool) -> None:
+def abort_migration(api: Endpoint, migration_ref: str, *, watch: bool) -> None:
     """Abort MIGRATION (an id or a UUID): the guest stays where it is, and what was made is undone."""
-    client = Client(url)
+    client = Client(api)
     found = client.migration(migration_ref)
     try:
         client.abort(found["instance_uuid"], found["id"])
@@ -90,13 +91,13 @@ def abort_migration(url: str, migration_ref: str, *, watch: bool) -> None:
 @click.option("--running-on", "host", required=True, metavar="HOST", help="Where you have seen the guest run.")
 @click.option("--watch", is_flag=True, help="Follow it to its end.")
 @click.pass_obj
-def resolve_migration(url: str, migration_ref: str, host: str, *, watch: bool) -> None:
+def resolve_migration(api: Endpoint, migration_ref: str, host: str, *, watch: bool) -> None:
     """Go on with a MIGRATION that waits for an operator (status error).
 
     Look at both hosts first (docs/runbooks/held-migration.md). On the destination: the last steps are done. On the source: what
     was made on the destination is removed. A copy that runs is never removed.
     """
-    client = Client(url)
+    client = Client(api)
     found = client.migration(migration_ref)
     client.post(f"/v1/migrations/{found['id']}/resolution", {"running_on": host})
     click.echo(f"Migration {found['id']} goes on: the guest runs on {host}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lmigrate.cli.client import Client, Json
+from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.render import moment, output_option, print_facts, print_json, print_rows, print_table, size
 from lmigrate.cli.watch import follow
 
@@ -36,9 +37,9 @@ def server() -> None:
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @output_option
 @click.pass_obj
-def list_servers(url: str, *, name: str | None, host: str | None, anomaly: bool, limit: int | None, output: str) -> None:
+def list_servers(api: Endpoint, *, name: str | None, host: str | None, anomaly: bool, limit: int | None, output: str) -> None:
     """List guests, newest first."""
-    rows = Client(url).pages("/v1/servers", "servers", limit, name=name, host=host, anomaly=True if anomaly else None)
+    rows = Client(api).pages("/v1/servers", "servers", limit, name=name, host=host, anomaly=True if anomaly else None)
     print_rows(rows, COLUMNS, output)
 
 
@@ -46,9 +47,9 @@ def list_servers(url: str, *, name: str | None, host: str | None, anomaly: bool,
 @click.argument("server_ref", metavar="SERVER")
 @output_option
 @click.pass_obj
-def show_server(url: str, server_ref: str, output: str) -> None:
+def show_server(api: Endpoint, server_ref: str, output: str) -> None:
     """Show SERVER (a UUID, or a name that only one has) with its disks and where it was seen."""
-    found = Client(url).server(server_ref)
+    found = Client(api).server(server_ref)
     if output == "json":
         print_json(found)
         return
@@ -67,7 +68,7 @@ def show_server(url: str, server_ref: str, output: str) -> None:
 @click.option("--watch", is_flag=True, help="Follow it to its end; the exit code tells how it went.")
 @output_option
 @click.pass_obj
-def migrate(url: str, server_ref: str, *, host: str | None, block_migration: str, force: bool, watch: bool, output: str) -> None:
+def migrate(api: Endpoint, server_ref: str, *, host: str | None, block_migration: str, force: bool, watch: bool, output: str) -> None:
     r"""Move SERVER (a UUID, or a name that only one has) to another host while it runs.
 
     \b
@@ -77,7 +78,7 @@ def migrate(url: str, server_ref: str, *, host: str | None, block_migration: str
     """
     if force and host is None:
         raise click.UsageError("--force needs --host: there is nothing to force without a destination.")
-    client = Client(url)
+    client = Client(api)
     wanted: Json = {"host": host, "block_migration": {"auto": "auto", "true": True, "false": False}[block_migration]}
     accepted = _accepted(client, client.live_migrate(client.server_uuid(server_ref), wanted | ({"force": True} if force else {})))
     if output == "json" and not watch:

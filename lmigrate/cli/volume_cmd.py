@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lmigrate.cli.client import Client, Json
+from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.render import Cell, moment, output_option, print_facts, print_json, print_rows, print_table, size
 
 COLUMNS = {
@@ -41,18 +42,18 @@ def volume() -> None:
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @output_option
 @click.pass_obj
-def list_volumes(url: str, *, backend: str | None, name: str | None, limit: int | None, output: str) -> None:
+def list_volumes(api: Endpoint, *, backend: str | None, name: str | None, limit: int | None, output: str) -> None:
     """List volumes, newest first."""
-    print_rows(Client(url).pages("/v1/volumes", "volumes", limit, backend=backend, name=name), COLUMNS, output)
+    print_rows(Client(api).pages("/v1/volumes", "volumes", limit, backend=backend, name=name), COLUMNS, output)
 
 
 @volume.command("show")
 @click.argument("volume_ref", metavar="VOLUME")
 @output_option
 @click.pass_obj
-def show_volume(url: str, volume_ref: str, output: str) -> None:
+def show_volume(api: Endpoint, volume_ref: str, output: str) -> None:
     """Show VOLUME (a UUID, or a name that only one has) with the access there is to it."""
-    client = Client(url)
+    client = Client(api)
     found = client.get(f"/v1/volumes/{client.volume_uuid(volume_ref)}")
     if output == "json":
         print_json(found)
@@ -64,9 +65,9 @@ def show_volume(url: str, volume_ref: str, output: str) -> None:
 @click.argument("volume_ref", metavar="VOLUME")
 @output_option
 @click.pass_obj
-def list_attachments(url: str, volume_ref: str, output: str) -> None:
+def list_attachments(api: Endpoint, volume_ref: str, output: str) -> None:
     """List the access that hosts have to VOLUME."""
-    client = Client(url)
+    client = Client(api)
     found = client.get(f"/v1/volumes/{client.volume_uuid(volume_ref)}/attachments")
     print_rows(found["attachments"], ATTACHMENTS, output)
 
@@ -78,7 +79,7 @@ def list_attachments(url: str, volume_ref: str, output: str) -> None:
 @click.option("--location", help="Where the driver finds it, as a JSON object, or @FILE.")
 @output_option
 @click.pass_obj
-def register(url: str, *, name: str, backend: str, source_name: str | None, location: str | None, output: str) -> None:
+def register(api: Endpoint, *, name: str, backend: str, source_name: str | None, location: str | None, output: str) -> None:
     r"""Make a volume known that exists: the storage daemon looks whether it does, and how large it is.
 
     Disks of guests that are this volume are linked to it at once.
@@ -91,7 +92,7 @@ def register(url: str, *, name: str, backend: str, source_name: str | None, loca
     if (source_name is None) == (location is None):
         raise click.UsageError("Say either --source-name or --location.")
     body: Json = {"name": name, "backend": backend, "source_name": source_name, "location": _object(location)}
-    found = Client(url).post("/v1/volumes", body)
+    found = Client(api).post("/v1/volumes", body)
     if output == "json":
         print_json(found)
         return
