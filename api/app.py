@@ -6,7 +6,21 @@ from flask import Flask
 
 from api import body, caller, errors, microversions, request_ids
 from api.health import health
-from api.nova import hypervisors, instance_actions, os_migrations, server_actions, server_migrations, servers, services, volume_attachments
+from api.nova import (
+    absent,
+    availability_zones,
+    flavors,
+    hypervisors,
+    instance_actions,
+    limits,
+    os_hosts,
+    os_migrations,
+    server_actions,
+    server_migrations,
+    servers,
+    services,
+    volume_attachments,
+)
 from api.nova.blueprint import nova
 from api.nova.versions import versions
 from api.v1 import hosts as v1_hosts
@@ -19,7 +33,8 @@ from lmigrate.config import settings
 
 #: importing these fills the two blueprints
 ROUTES = (
-    *(hypervisors, instance_actions, os_migrations, server_actions, server_migrations, servers, services, volume_attachments),
+    *(absent, availability_zones, flavors, hypervisors, instance_actions, limits, os_hosts, os_migrations),
+    *(server_actions, server_migrations, servers, services, volume_attachments),
     *(v1_hosts, v1_migrations, v1_openapi, v1_servers, v1_volumes),
 )
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from api.liveness import down_reason
 from api.microversions import at_least
 from api.nova.build_server import ZONE
-from api.nova.schemas.hypervisor import Hypervisor, HypervisorDetail, HypervisorServer, HypervisorService, Service
+from api.nova.schemas.hypervisor import (
+    Hypervisor,
+    HypervisorDetail,
+    HypervisorServer,
+    HypervisorService,
+    HypervisorUptime,
+    HypervisorWithServers,
+    Statistics,
+)
+from api.nova.schemas.service import Service
 from api.nova.times import microseconds
 from lmigrate.db.models import Host
 from lmigrate.db.stores.hosts_view import HostRecord
@@ -25,10 +35,8 @@ def hypervisor(host: Host, servers: Servers | None = None) -> Hypervisor:
 
 def hypervisor_detail(record: HostRecord, servers: Servers | None = None) -> HypervisorDetail:
     """A hypervisor with what is used of it."""
-    host, use = record.host, record.use
+    host = record.host
     cpu = _cpu_info(host)
-    free_gib = host.disk_free_bytes // _GIB
-    memory_used = use.memory_mib + host.reserved_memory_mib
     return HypervisorDetail(
         **_common(host, servers),
         hypervisor_type=host.hypervisor_type,
@@ -37,18 +45,27 @@ def hypervisor_detail(record: HostRecord, servers: Servers | None = None) -> Hyp
         service=HypervisorService(number=host.id, uuid=host.service_uuid, host=host.name, disabled_reason=host.disabled_reason),
         cpu_info_text=json.dumps(cpu),
         cpu_info=cpu,
-        vcpus=host.vcpus,
-        vcpus_used=use.vcpus,
-        memory_mb=host.memory_mib,
-        memory_mb_used=memory_used,
-        free_ram_mb=host.memory_mib - memory_used,
-        local_gb=host.disk_total_bytes // _GIB,
-        local_gb_used=(host.disk_total_bytes - host.disk_free_bytes) // _GIB,
-        free_disk_gb=free_gib,
-        disk_available_least=free_gib,
-        current_workload=use.outgoing + use.incoming,
-        running_vms=use.running,
+        uptime=host.uptime,
+        **_use(record),
     )
+
+
+def hypervisor_with_servers(host: Host, servers: Servers) -> HypervisorWithServers:
+    """A hypervisor with its servers; one that has none says nothing of them."""
+    return HypervisorWithServers(**_common(host, None), listed_servers=_servers(host, servers))
+
+
+def uptime(host: Host) -> HypervisorUptime:
+    """A hypervisor and since when its host runs."""
+    return HypervisorUptime(**_common(host, None), uptime=host.uptime)
+
+
+def statistics(records: Iterable[HostRecord]) -> Statistics:
+    """All of ``records`` added up."""
+    total: Counter[str] = Counter()
+    for record in records:
+        total.update({"count": 1, **_use(record)})
+    return Statistics(**{name: total[name] for name in Statistics.model_fields})
 
 
 def service(host: Host) -> Service:
@@ -64,6 +81,25 @@ def service(host: Host) -> Service:
         disabled_reason=host.disabled_reason,
         forced_down=host.forced_down,
     )
+
+
+def _use(record: HostRecord) -> dict[str, int]:
+    host, use = record.host, record.use
+    memory_used = use.memory_mib + host.reserved_memory_mib
+    free_gib = host.disk_free_bytes // _GIB
+    return {
+        "vcpus": host.vcpus,
+        "vcpus_used": use.vcpus,
+        "memory_mb": host.memory_mib,
+        "memory_mb_used": memory_used,
+        "free_ram_mb": host.memory_mib - memory_used,
+        "local_gb": host.disk_total_bytes // _GIB,
+        "local_gb_used": (host.disk_total_bytes - host.disk_free_bytes) // _GIB,
+        "free_disk_gb": free_gib,
+        "disk_available_least": free_gib,
+        "current_workload": use.outgoing + use.incoming,
+        "running_vms": use.running,
+    }
 
 
 def _common(host: Host, servers: Servers | None) -> dict[str, Any]:

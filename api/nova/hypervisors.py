@@ -10,10 +10,19 @@ from api.nova import build_hypervisor, host_lookup
 from api.nova.blueprint import route
 from api.nova.build_hypervisor import Servers
 from api.nova.schemas import queries
-from api.nova.schemas.hypervisor import HypervisorAnswer, HypervisorsAnswer, HypervisorsDetailAnswer
+from api.nova.schemas.hypervisor import (
+    HypervisorAnswer,
+    HypervisorsAnswer,
+    HypervisorsDetailAnswer,
+    HypervisorsServersAnswer,
+    HypervisorUptimeAnswer,
+    StatisticsAnswer,
+)
+from api.nova.versioned import until
 from api.pagination import Link, next_links, page_size
+from lmigrate.db.models import Host
 from lmigrate.db.session import reading
-from lmigrate.db.stores import hosts_view, servers_view
+from lmigrate.db.stores import hosts, hosts_view, servers_view
 from lmigrate.db.stores.hosts_view import HostRecord
 from lmigrate.errors import RequestError
 
@@ -38,6 +47,14 @@ def detail(query: Any) -> HypervisorsDetailAnswer:
     return HypervisorsDetailAnswer(hypervisors=found, hypervisors_links=_links(query, records))
 
 
+@route("GET", "/os-hypervisors/statistics", span=until("2.87"), answer=StatisticsAnswer)
+def statistics() -> StatisticsAnswer:
+    """Add up all hypervisors."""
+    with reading() as session:
+        found = build_hypervisor.statistics(hosts_view.with_use(session, hosts.all_hosts(session)))
+    return StatisticsAnswer(hypervisor_statistics=found)
+
+
 @route("GET", "/os-hypervisors/<hypervisor_id>", query=queries.HYPERVISOR, answer=HypervisorAnswer)
 def show(hypervisor_id: str, query: Any) -> HypervisorAnswer:
     """Show one hypervisor: by number up to 2.52, by UUID from 2.53."""
@@ -46,6 +63,37 @@ def show(hypervisor_id: str, query: Any) -> HypervisorAnswer:
         record = hosts_view.with_use(session, [host])[0]
         servers = servers_view.names_by_host(session, [host.name]) if _wants_servers(query) else None
     return HypervisorAnswer(hypervisor=build_hypervisor.hypervisor_detail(record, servers))
+
+
+@route("GET", "/os-hypervisors/<hypervisor_id>/uptime", span=until("2.87"), answer=HypervisorUptimeAnswer)
+def uptime(hypervisor_id: str) -> HypervisorUptimeAnswer:
+    """Show since when a hypervisor's host runs: as of its last heartbeat, in the words of ``uptime``."""
+    with reading() as session:
+        host = host_lookup.hypervisor(session, hypervisor_id)
+    return HypervisorUptimeAnswer(hypervisor=build_hypervisor.uptime(host))
+
+
+@route("GET", "/os-hypervisors/<pattern>/search", span=until("2.52"), answer=HypervisorsAnswer)
+def search(pattern: str) -> HypervisorsAnswer:
+    """List the hypervisors with ``pattern`` in their name."""
+    return HypervisorsAnswer(hypervisors=[build_hypervisor.hypervisor(host) for host in _matching(pattern)])
+
+
+@route("GET", "/os-hypervisors/<pattern>/servers", span=until("2.52"), answer=HypervisorsServersAnswer)
+def servers(pattern: str) -> HypervisorsServersAnswer:
+    """List the hypervisors with ``pattern`` in their name, with the servers on each."""
+    found = _matching(pattern)
+    with reading() as session:
+        names = servers_view.names_by_host(session, [host.name for host in found])
+    return HypervisorsServersAnswer(hypervisors=[build_hypervisor.hypervisor_with_servers(host, names) for host in found])
+
+
+def _matching(pattern: str) -> list[Host]:
+    with reading() as session:
+        found = hosts_view.named_like(session, pattern)
+    if not found:
+        raise NotFound(f"No hypervisor matching '{pattern}' could be found.")
+    return found
 
 
 def _page(query: Any) -> tuple[list[HostRecord], Servers | None]:

@@ -95,7 +95,7 @@ def parse_query(shapes: ByVersion) -> BaseModel:
         InvalidQuery: it does not fit.
     """
     try:
-        return shape_at(shapes, current()).model_validate(request.args.to_dict())
+        return shape_at(shapes, current()).model_validate(dict(request.args.items(multi=True)))
     except ValidationError as error:
         raise _complaint(InvalidQuery, error) from error
 

@@ -7,13 +7,27 @@ from flask import Response
 from api.body import MalformedBody, json_object
 from api.nova import live_migrate
 from api.nova.blueprint import nova
+from lmigrate.db.session import reading
+from lmigrate.db.stores import servers_view
 from lmigrate.errors import RequestError
-
-ACTIONS = {"os-migrateLive": live_migrate.live_migrate}
 
 
 class NoSuchAction(RequestError):
     """There is no such action: {action}"""
+
+
+class NoColdMigration(RequestError):
+    """Cold migration is not offered. Ask for a live one: os-migrateLive, `openstack server migrate --live-migration`."""
+
+
+def cold_migrate(server_id: str) -> Response:
+    """Refuse what `openstack server migrate` asks for without --live-migration."""
+    with reading() as session:
+        servers_view.require(session, server_id)
+    raise NoColdMigration
+
+
+ACTIONS = {"os-migrateLive": live_migrate.live_migrate, "migrate": cold_migrate}
 
 
 @nova.post("/servers/<server_id>/action", strict_slashes=False)

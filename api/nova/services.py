@@ -1,16 +1,55 @@
-"""GET /os-services: the host daemons, as Nova's compute services."""
+"""/os-services: the host daemons as Nova's compute services, and their switches.
+
+Up to 2.52 the path says what to do and the body with which service; from 2.53 it is
+the other way round.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from api.errors import NotFound
+from api.microversions import at_least
 from api.nova import build_hypervisor
 from api.nova.blueprint import route
+from api.nova.host_lookup import InvalidUuid
 from api.nova.schemas import queries
-from api.nova.schemas.hypervisor import ServicesAnswer
+from api.nova.schemas.service import SERVICE_CHANGE, Changed, ChangedAnswer, ServiceAnswer, ServicesAnswer
 from lmigrate.db.models import Host
-from lmigrate.db.session import reading
-from lmigrate.db.stores import hosts
+from lmigrate.db.session import Session, reading, writing
+from lmigrate.db.stores import hosts, hosts_view
+from lmigrate.errors import RequestError
+from lmigrate.ids import is_uuid
 
 BINARY = "nova-compute"
+
+
+class ServiceNotFound(NotFound):
+    """Service {service} could not be found."""
+
+
+class HostBinaryNotFound(NotFound):
+    """Could not find binary {binary} on host {host}."""
+
+
+class WrongBinary(RequestError):
+    """Updating a {binary} service is not supported. Only nova-compute services can be updated."""
+
+
+class MissingField(RequestError):
+    """Missing {field} field"""
+
+
+class ReasonWithEnabled(RequestError):
+    """Specifying 'disabled_reason' with status 'enabled' is invalid."""
+
+
+class NothingToChange(RequestError):
+    """No updates were requested. Fields 'status' or 'forced_down' should be specified."""
+
+
+class UnknownAction(NotFound):
+    """Unknown action"""
 
 
 @route("GET", "/os-services", query=queries.SERVICES, answer=ServicesAnswer)
@@ -19,8 +58,74 @@ def index(query: queries.ServicesQuery) -> ServicesAnswer:
     return ServicesAnswer(services=[build_hypervisor.service(host) for host in _wanted(query)])
 
 
+@route("PUT", "/os-services/<service_id>", body=SERVICE_CHANGE, answer=ServiceAnswer)
+def update(service_id: str, body: Any) -> ServiceAnswer | ChangedAnswer:
+    """Enable or disable a host as a destination, or force it down (up to 2.52 the path says which of these)."""
+    return _update_by_uuid(service_id, body) if at_least("2.53") else _update_by_name(service_id, body)
+
+
 def _wanted(query: queries.ServicesQuery) -> list[Host]:
     if query.binary not in {None, "", BINARY}:
         return []
     with reading() as session:
-        return [host for host in hosts.all_hosts(session) if query.host in {None, "", host.name}]
+        if query.host:
+            found = hosts.by_name(session, query.host)
+            return [] if found is None else [found]
+        return hosts.all_hosts(session)
+
+
+def _update_by_uuid(service_id: str, body: Any) -> ServiceAnswer:
+    if not is_uuid(service_id):
+        raise InvalidUuid(value=service_id)
+    with writing() as session:
+        host = hosts_view.by_service_uuid(session, service_id)
+        if host is None:
+            raise ServiceNotFound(service=service_id)
+        _apply(session, host, body)
+    return ServiceAnswer(service=build_hypervisor.service(host))
+
+
+def _apply(session: Session, host: Host, body: Any) -> None:
+    if body.status is None and body.forced_down is None:
+        raise NothingToChange
+    if body.status == "enabled" and body.disabled_reason is not None:
+        raise ReasonWithEnabled
+    if body.status is not None:
+        hosts_view.switch(session, host, enabled=body.status == "enabled", reason=body.disabled_reason)
+    if body.forced_down is not None:
+        hosts_view.force_down(session, host, forced_down=body.forced_down)
+
+
+def _update_by_name(action: str, body: Any) -> ChangedAnswer:
+    changed = _change(action, body)
+    if body.binary != BINARY:
+        raise WrongBinary(binary=body.binary)
+    with writing() as session:
+        host = hosts.by_name(session, body.host)
+        if host is None:
+            raise HostBinaryNotFound(binary=body.binary, host=body.host)
+        if changed.forced_down is not None:
+            hosts_view.force_down(session, host, forced_down=changed.forced_down)
+        else:
+            hosts_view.switch(session, host, enabled=changed.status == "enabled", reason=changed.disabled_reason)
+    return ChangedAnswer(service=changed)
+
+
+def _change(action: str, body: Any) -> Changed:
+    """What the last word of the path asks for."""
+    name = {"host": body.host, "binary": body.binary}
+    if action == "enable":
+        return Changed(**name, status="enabled")
+    if action == "disable":
+        return Changed(**name, status="disabled")
+    if action == "disable-log-reason":
+        return Changed(**name, status="disabled", disabled_reason=_given("disabled_reason", body.disabled_reason))
+    if action == "force-down" and at_least("2.11"):
+        return Changed(**name, forced_down=_given("forced_down", body.forced_down))
+    raise UnknownAction
+
+
+def _given(field: str, value: Any) -> Any:
+    if value is None:
+        raise MissingField(field=field)
+    return value

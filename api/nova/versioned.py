@@ -79,6 +79,8 @@ def dump(value: Any, version: Microversion) -> Any:
         return value.model_dump(mode="json", by_alias=True)
     if isinstance(value, list | tuple):
         return [dump(item, version) for item in value]
+    if isinstance(value, dict):
+        return {key: dump(item, version) for key, item in value.items()}
     return value
 
 

@@ -15,6 +15,7 @@ from lmigrate.db.session import writing
 from lmigrate.db.stores import reports
 from lmigrate.db.stores.reports import Reported
 from lmigrate.errors import HypervisorError
+from lmigrate.host import uptime
 from lmigrate.host.disk_watch import DiskWatch
 from lmigrate.host.registration import free_bytes
 from lmigrate.host.tls import check_tls
@@ -98,7 +99,7 @@ class Heartbeat:
         options = self._settings.host
         tls = check_tls(options.pki_dir, options.address, utcnow())
         values: dict[str, Any] = {"last_seen_at": utcnow(), "libvirt_ok": reason is None, "down_reason": reason}
-        values |= {"tls_ready": tls.is_ready, "tls_reason": tls.sentence}
+        values |= {"tls_ready": tls.is_ready, "tls_reason": tls.sentence, "uptime": uptime.current(utcnow())}
         if (usage := self._disk.usage) is not None:
             values |= {"disk_total_bytes": usage.total_bytes, "disk_free_bytes": free_bytes(usage.free_bytes, options.reserved_disk_mib)}
         return values

@@ -16,6 +16,8 @@ from tests.contract.api_world import IDLE, MOVING, NODE5, REQUEST, STOPPED, VOLU
 
 DIRECTORY = Path(__file__).parents[2] / "docs" / "api_samples"
 _MIGRATE = f"/v2.1/servers/{IDLE}/action"
+_SERVICE = f"{NODE5[:-1]}0"
+_COMPUTE = {"host": "node5", "binary": "nova-compute"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ def _migrate(name: str, version: str, body: object, server: str = IDLE) -> Sampl
     return Sample(f"nova/os-migrate-live/{name}-v{version}", "POST", path, version, {"os-migrateLive": body})
 
 
+def _service(name: str, word: str, version: str, body: object) -> Sample:
+    return Sample(f"nova/os-services-update/{name}-v{version}", "PUT", f"/v2.1/os-services/{word}", version, body)
+
+
 #: those that change something come last
 SAMPLES = [
     Sample("nova/versions/list", "GET", "/"),
@@ -65,6 +71,36 @@ SAMPLES = [
     *_nova("os-instance-actions-show", f"/servers/{MOVING}/os-instance-actions/{REQUEST}", ["2.1", "2.62", "2.84"]),
     *_nova("os-volume-attachments-list", f"/servers/{IDLE}/os-volume_attachments", ["2.1", "2.70", "2.79", "2.89"]),
     *_nova("os-volume-attachments-show", f"/servers/{IDLE}/os-volume_attachments/{VOLUME}", ["2.89"]),
+    *_nova("os-hypervisors-statistics", "/os-hypervisors/statistics", ["2.87"]),
+    *_nova("os-hypervisors-uptime", "/os-hypervisors/1/uptime", ["2.1"]),
+    *_nova("os-hypervisors-uptime", f"/os-hypervisors/{NODE5}/uptime", ["2.53"]),
+    *_nova("os-hypervisors-search", "/os-hypervisors/node5/search", ["2.1"]),
+    *_nova("os-hypervisors-servers", "/os-hypervisors/node/servers", ["2.1"]),
+    *_nova("os-hosts-list", "/os-hosts", ["2.1"]),
+    *_nova("os-hosts-show", "/os-hosts/node5", ["2.1"]),
+    *_nova("os-availability-zone-list", "/os-availability-zone", ["2.1"]),
+    *_nova("os-availability-zone-detail", "/os-availability-zone/detail", ["2.1"]),
+    *_nova("os-aggregates-list", "/os-aggregates", ["2.1"]),
+    *_nova("os-server-groups-list", "/os-server-groups", ["2.1"]),
+    *_nova("os-keypairs-list", "/os-keypairs", ["2.1"]),
+    *_nova("extensions-list", "/extensions", ["2.1"]),
+    *_nova("images-list", "/images", ["2.35"]),
+    *_nova("images-detail", "/images/detail", ["2.35"]),
+    *_nova("limits-show", "/limits", ["2.1", "2.36", "2.39", "2.57"]),
+    *_nova("flavors-list", "/flavors", ["2.1"]),
+    *_nova("flavors-detail", "/flavors/detail", ["2.1"]),
+    *_nova("flavors-show", "/flavors/2vcpu-2048mib", ["2.1", "2.55", "2.61", "2.75"]),
+    *_nova("flavors-extra-specs", "/flavors/2vcpu-2048mib/os-extra_specs", ["2.1"]),
+    _service("unknown-binary", "disable", "2.1", {"host": "node5", "binary": "nova-scheduler"}),
+    _service("nothing-to-change", _SERVICE, "2.53", {}),
+    _service("disable", "disable", "2.1", _COMPUTE),
+    _service("disable-log-reason", "disable-log-reason", "2.1", _COMPUTE | {"disabled_reason": "new disks"}),
+    _service("enable", "enable", "2.1", _COMPUTE),
+    _service("force-down", "force-down", "2.11", _COMPUTE | {"forced_down": True}),
+    _service("disable", _SERVICE, "2.53", {"status": "disabled", "disabled_reason": "new disks"}),
+    _service("enable-and-up", _SERVICE, "2.53", {"status": "enabled", "forced_down": False}),
+    Sample("nova/server-actions/migrate-v2.56", "POST", _MIGRATE, "2.56", {"migrate": None}),
+    Sample("nova/server-actions/no-such-action-v2.96", "POST", _MIGRATE, "2.96", {"pause": None}),
     _migrate("wrong-body", "2.25", {"host": None, "block_migration": "auto", "disk_over_commit": False}),
     _migrate("unknown-host", "2.1", {"host": "node9", "block_migration": False, "disk_over_commit": False}),
     _migrate("force-without-host", "2.30", {"host": None, "block_migration": "auto", "force": True}),
@@ -81,6 +117,7 @@ SAMPLES = [
     Sample("v1/volumes-register-unknown-backend", "POST", "/v1/volumes", None, {"name": "x", "backend": "san9", "source_name": "x"}),
     Sample("v1/migrations-list", "GET", "/v1/migrations?status=failed"),
     Sample("v1/migrations-show", "GET", "/v1/migrations/2"),
+    Sample("v1/migrations-resolve-not-held", "POST", "/v1/migrations/1/resolution", None, {"running_on": "node5"}),
     Sample("v1/wrong-query", "GET", "/v1/migrations?limit=0"),
     Sample("v1/hosts-disable", "PATCH", "/v1/hosts/node5", None, {"enabled": False, "reason": "new disks"}),
     Sample("v1/hosts-enable", "PATCH", "/v1/hosts/node5", None, {"enabled": True}),

@@ -33,6 +33,8 @@ _CONSTANTS: dict[str, dict[str, Any]] = {
     "nova.objects.instance": {"MAX_TAG_COUNT": 50},
     "nova.objects.tag": {"MAX_TAG_LENGTH": 60},
 }
+#: microversions that decorators name
+_NAMED = {"MAX_PROXY_API_SUPPORT_VERSION": "2.35"}
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,8 @@ def _name(node: ast.expr) -> str:
 
 
 def _constant(node: ast.expr | None) -> str:
+    if isinstance(node, ast.Name):
+        return _NAMED[node.id]
     assert isinstance(node, ast.Constant)
     return str(node.value)
 

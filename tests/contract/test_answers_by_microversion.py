@@ -11,7 +11,15 @@ from api.nova.operation import OPERATIONS, Operation
 from api.nova.versioned import Versioned, model_at, spans
 from tests.contract.api_world import IDLE, MOVING, NODE5, REQUEST, VOLUME
 
-VALUES = {"migration_id": "2", "request_id": REQUEST, "server_id": MOVING, "volume_id": VOLUME}
+VALUES = {
+    "flavor_id": "2vcpu-2048mib",
+    "host_name": "node5",
+    "migration_id": "2",
+    "pattern": "node",
+    "request_id": REQUEST,
+    "server_id": MOVING,
+    "volume_id": VOLUME,
+}
 
 
 def every_model() -> Iterator[type[Versioned]]:

@@ -32,6 +32,7 @@ def host_row(name: str, **fields: Any) -> Host:
         "tls_ready": True,
         "epoch": new_uuid(),
         "last_seen_at": utcnow(),
+        "uptime": " 08:32:11 up 93 days, 18:25,  12 users,  load average: 0.20, 0.12, 0.14",
         **fields,
     }
     return Host(name=name, **values)

@@ -1,4 +1,4 @@
-"""Hypervisors and compute services: two views of one host."""
+"""Hypervisors: one view of a host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.nova.times import Moment
 from api.nova.versioned import OmitNone, Versioned, between, since, until
 from api.pagination import Link
 
@@ -84,22 +83,48 @@ class HypervisorAnswer(Versioned):
     hypervisor: HypervisorDetail
 
 
-class Service(Versioned):
-    """The compute service of a host."""
+class HypervisorWithServers(Hypervisor):
+    """A hypervisor and its servers, as they were listed up to 2.52."""
 
-    number: Annotated[int, until("2.52"), Field(serialization_alias="id")]
-    uuid: Annotated[str, since("2.53"), Field(serialization_alias="id")]
-    binary: Literal["nova-compute"] = "nova-compute"
-    host: str
-    zone: str
-    status: Status
-    state: State
-    updated_at: Moment
-    disabled_reason: str | None
-    forced_down: Annotated[bool, since("2.11")]
+    listed_servers: Annotated[list[HypervisorServer] | None, OmitNone(), Field(serialization_alias="servers")] = None
 
 
-class ServicesAnswer(Versioned):
-    """All services."""
+class HypervisorsServersAnswer(Versioned):
+    """The hypervisors of a name, with their servers."""
 
-    services: list[Service]
+    hypervisors: list[HypervisorWithServers]
+
+
+class HypervisorUptime(Hypervisor):
+    """A hypervisor in short, and since when its host runs."""
+
+    uptime: str | None
+
+
+class HypervisorUptimeAnswer(Versioned):
+    """One hypervisor's uptime."""
+
+    hypervisor: HypervisorUptime
+
+
+class Statistics(Versioned):
+    """All hypervisors added up; memory in MiB, disk in GiB."""
+
+    count: int
+    vcpus: int
+    vcpus_used: int
+    memory_mb: int
+    memory_mb_used: int
+    free_ram_mb: int
+    local_gb: int
+    local_gb_used: int
+    free_disk_gb: int
+    disk_available_least: int
+    current_workload: int
+    running_vms: int
+
+
+class StatisticsAnswer(Versioned):
+    """All hypervisors added up."""
+
+    hypervisor_statistics: Statistics

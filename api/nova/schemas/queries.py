@@ -109,6 +109,24 @@ class ServicesQuery275(ServicesQuery):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class HostsQuery(Lenient):
+    """By zone."""
+
+    zone: str | None = None
+
+
+class LimitsQuery(Lenient):
+    """Of whom."""
+
+    tenant_id: str | None = None
+
+
+class LimitsQuery275(LimitsQuery):
+    """2.75: what is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 class ActionsQuery258(BaseModel):
     """2.58: pages, and changes since."""
 
@@ -142,5 +160,7 @@ MIGRATIONS: dict[str, type[BaseModel]] = {
 HYPERVISORS: dict[str, type[BaseModel]] = {"2.1": Lenient, "2.33": Paged, "2.53": HypervisorsQuery253}
 HYPERVISOR: dict[str, type[BaseModel]] = {"2.1": Lenient, "2.53": HypervisorQuery253}
 SERVICES: dict[str, type[BaseModel]] = {"2.1": ServicesQuery, "2.75": ServicesQuery275}
+HOSTS: dict[str, type[BaseModel]] = {"2.1": HostsQuery}
+LIMITS: dict[str, type[BaseModel]] = {"2.1": LimitsQuery, "2.75": LimitsQuery275}
 ACTIONS: dict[str, type[BaseModel]] = {"2.1": Lenient, "2.58": ActionsQuery258, "2.66": ActionsQuery266}
 VOLUME_ATTACHMENTS: dict[str, type[BaseModel]] = {"2.1": VolumeAttachmentsQuery}

@@ -46,6 +46,7 @@ class Host(Base):
     last_seen_at: Mapped[datetime] = mapped_column(default=utcnow)  # the daemon's last heartbeat
     libvirt_ok: Mapped[bool] = mapped_column(default=True)
     down_reason: Mapped[str | None] = mapped_column(Text)  # e.g. libvirt did not answer within 15 s
+    uptime: Mapped[str | None] = mapped_column(String(128))  # in the words of uptime(1), at the last heartbeat
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 

@@ -1,4 +1,4 @@
-"""Reading hosts with what is used of them; and the two switches that an operator has."""
+"""Reading hosts with what is used of them; and the switches that an operator has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from lmigrate.db.models import Host, Instance, Migration, Reservation
-from lmigrate.errors import UnknownHost
 from lmigrate.states import IN_PROGRESS, MIGRATABLE
 
 
@@ -45,16 +44,9 @@ def page(session: Session, limit: int, marker: Host | None = None, *, name_part:
     return with_use(session, list(session.scalars(query)))
 
 
-def by_name(session: Session, name: str) -> Host:
-    """The host of that name.
-
-    Raises:
-        UnknownHost: no host of that name has registered.
-    """
-    found = session.scalar(select(Host).where(Host.name == name))
-    if found is None:
-        raise UnknownHost(host=name)
-    return found
+def named_like(session: Session, part: str) -> list[Host]:
+    """The hosts with ``part`` in their name, by id."""
+    return list(session.scalars(select(Host).where(Host.name.contains(part, autoescape=True)).order_by(Host.id)))
 
 
 def by_uuid(session: Session, uuid: str) -> Host | None:
@@ -76,6 +68,12 @@ def switch(session: Session, host: Host, *, enabled: bool, reason: str | None) -
     """Whether the scheduler may choose ``host`` as a destination; guests may leave it either way."""
     host.enabled = enabled
     host.disabled_reason = None if enabled else reason
+    session.flush()
+
+
+def force_down(session: Session, host: Host, *, forced_down: bool) -> None:
+    """Whether ``host`` counts as down whatever its daemon says: no destination, and nothing is moved off it."""
+    host.forced_down = forced_down
     session.flush()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, select
 from sqlalchemy.orm import Session
 
 from lmigrate.db.models import BlockDeviceMapping, DomainSighting, Host, Instance, Migration
@@ -39,6 +39,22 @@ class ServerRecord:
     disks: tuple[BlockDeviceMapping, ...]
     host: Host | None
     migration: Migration | None  # the one that has not ended
+
+
+@dataclass(frozen=True)
+class Totals:
+    """All instances added up."""
+
+    instances: int
+    vcpus: int
+    memory_mib: int
+
+
+def totals(session: Session) -> Totals:
+    """All instances added up."""
+    query = select(func.count(), func.coalesce(func.sum(Instance.vcpus), 0), func.coalesce(func.sum(Instance.memory_mib), 0))
+    count, vcpus, memory_mib = session.execute(query.select_from(Instance)).one()
+    return Totals(count, int(vcpus), int(memory_mib))
 
 
 def page(session: Session, wanted: ServerFilter, limit: int, marker: str | None = None) -> list[ServerRecord]:

@@ -11,6 +11,7 @@ from lmigrate import clock
 from lmigrate.config import settings
 from lmigrate.db.models import Instance, Migration
 from lmigrate.db.session import reading, writing
+from lmigrate.ids import new_uuid
 from lmigrate.states import MigrationStatus, Phase, PowerState, TaskState, VmState
 from tests.factories.records import host_row, instance_row
 from tests.unit.api.conftest import Call
@@ -261,3 +262,11 @@ class conductor:  # noqa: N801 - reads as what it stands for
                         setattr(row, name, value)
                 return
             clock.sleep_s(0.02)
+
+
+@pytest.mark.parametrize("value", [None, {}, {"host": "node6"}], ids=repr)
+def test_a_cold_migration_is_refused_in_clear_words(nova: Call, guest: Instance, value: object) -> None:
+    answer = nova("POST", f"/servers/{guest.uuid}/action", "2.56", json={"migrate": value})
+    assert answer.status_code == 400
+    assert "--live-migration" in answer.get_data(as_text=True)
+    assert nova("POST", f"/servers/{new_uuid()}/action", "2.56", json={"migrate": value}).status_code == 404

@@ -1,0 +1,82 @@
+"""Availability zones and hosts, as old clients ask for them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.nova.times import Moment
+from api.nova.versioned import Versioned
+
+
+class ZoneState(BaseModel):
+    """Whether a zone can be used."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    available: bool
+
+
+class ServiceState(BaseModel):
+    """Whether a service of a host can be used."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    active: bool
+    available: bool
+    updated_at: Moment
+
+
+class Zone(Versioned):
+    """A zone."""
+
+    name: str = Field(serialization_alias="zoneName")
+    state: ZoneState = Field(serialization_alias="zoneState")
+    hosts: dict[str, dict[str, ServiceState]] | None
+
+
+class ZonesAnswer(Versioned):
+    """All zones: one."""
+
+    zones: list[Zone] = Field(serialization_alias="availabilityZoneInfo")
+
+
+class ZoneHost(Versioned):
+    """One service of a host."""
+
+    host_name: str
+    service: str
+    zone: str
+
+
+class HostsAnswer(Versioned):
+    """The enabled hosts."""
+
+    hosts: list[ZoneHost]
+
+
+class Resource(BaseModel):
+    """What there is, or is used, of a host: memory in MiB, disk in GiB."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    project: str
+    cpu: int
+    memory_mb: int
+    disk_gb: int
+
+
+class HostResource(BaseModel):
+    """One line of a host's resources."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    resource: Resource
+
+
+class HostAnswer(Versioned):
+    """A host's resources: in all, used, and by project."""
+
+    host: Annotated[list[HostResource], Field(min_length=1)]
