@@ -25,7 +25,12 @@ def api() -> None:
 
 @api.command("run")
 def run_api() -> None:
-    """Serve the HTTP API at LMIGRATE_API__BIND."""
+    """Serve the HTTP API at LMIGRATE_API__BIND.
+
+    \b
+    Example:
+      LMIGRATE_API__BIND=127.0.0.1:8774 lmigrate api run
+    """
     configured()
     become([sys.executable, "-m", "api.serve"])
 
@@ -37,7 +42,12 @@ def conductor() -> None:
 
 @conductor.command("run")
 def run_conductor() -> None:
-    """Run a conductor; several may run side by side."""
+    """Run a conductor; several may run side by side.
+
+    \b
+    Example:
+      LMIGRATE_CONFIG=/etc/lmigrate/lmigrate.toml lmigrate conductor run
+    """
     become(conductor_argv(configured()))
 
 
@@ -51,6 +61,10 @@ def run_storage() -> None:
     """Run the storage daemon of the backend LMIGRATE_STORAGE__SERVES, beside that storage.
 
     Without any backend in the settings it does nothing until it is ended, so that one Procfile does for all.
+
+    \b
+    Example:
+      LMIGRATE_STORAGE__SERVES=san1 lmigrate storage run
     """
     options = configured()
     if not options.storage.backends and options.storage.serves is None:
@@ -67,7 +81,12 @@ def beat() -> None:
 
 @beat.command("run")
 def run_beat() -> None:
-    """Run the clock; a second one does no harm."""
+    """Run the clock; a second one does no harm.
+
+    \b
+    Example:
+      LMIGRATE_CONFIG=/etc/lmigrate/lmigrate.toml lmigrate beat run
+    """
     configured()
     become(beat_argv())
 
@@ -79,7 +98,12 @@ def flower() -> None:
 
 @flower.command("run")
 def run_flower() -> None:
-    """Serve Flower at LMIGRATE_FLOWER__BIND, behind the password of LMIGRATE_FLOWER__BASIC_AUTH."""
+    """Serve Flower at LMIGRATE_FLOWER__BIND, behind the password of LMIGRATE_FLOWER__BASIC_AUTH.
+
+    \b
+    Example:
+      LMIGRATE_FLOWER__BASIC_AUTH=admin:secret lmigrate flower run
+    """
     argv, environment = flower_process(configured())
     become(argv, environment)
 

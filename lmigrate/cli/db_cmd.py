@@ -35,22 +35,37 @@ def db() -> None:
 @db.command("upgrade")
 @click.argument("revision", default="head")
 def upgrade(revision: str) -> None:
-    """Bring the schema to REVISION, the newest unless said. Safe to repeat."""
+    """Bring the schema to REVISION, the newest unless said. Safe to repeat.
+
+    \b
+    Example:
+      LMIGRATE_CONFIG=/etc/lmigrate/lmigrate.toml lmigrate db upgrade
+    """
     alembic.command.upgrade(_config(), revision)
     click.echo("The database is up to date." if revision == "head" else f"The database is at {revision}.")
 
 
-@db.command("downgrade")
+@db.command("downgrade", context_settings={"ignore_unknown_options": True})  # -1 is a revision
 @click.argument("revision")
 def downgrade(revision: str) -> None:
-    """Take the schema back to REVISION (`-1`: by one; `base`: to nothing). Data of what is removed is lost."""
+    """Take the schema back to REVISION (`-1`: by one; `base`: to nothing). Data of what is removed is lost.
+
+    \b
+    Example:
+      lmigrate db downgrade -1
+    """
     alembic.command.downgrade(_config(), revision)
     click.echo(f"The database is at {revision}.")
 
 
 @db.command("check")
 def check() -> None:
-    """Whether the schema is the newest and what the code expects; changes nothing."""
+    """Whether the schema is the newest and what the code expects; changes nothing.
+
+    \b
+    Example:
+      lmigrate db check
+    """
     alembic.command.check(_config())
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from lmigrate.cli.exit_codes import ExitCode, Failure
 
@@ -65,6 +66,16 @@ class Endpoint:
             message = f"A certificate or key cannot be used ({error}): {files}. See --cacert, --cert and --key."
             raise Failure(message, ExitCode.USAGE) from error
         return made
+
+
+def said_in(root: click.Context) -> Endpoint:
+    """What the options and variables of `lmigrate` said; beside an explicit ``--profile`` the variables do not count."""
+    ignored = ParameterSource.ENVIRONMENT if root.get_parameter_source("profile") is ParameterSource.COMMANDLINE else None
+    values = {name: value for name, value in root.params.items() if root.get_parameter_source(name) is not ignored}
+    files = [values.get(name) for name in ("cacert", "cert", "key")]
+    return Endpoint(
+        values.get("url"), values.get("token"), ca_file=files[0], cert_file=files[1], key_file=files[2], profile=values.get("profile")
+    )
 
 
 def config_file() -> Path:

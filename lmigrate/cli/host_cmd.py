@@ -7,9 +7,10 @@ from urllib.parse import quote
 import click
 
 from lmigrate.cli.client import Client, Json
+from lmigrate.cli.completion_cmd import hosts
 from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import Failure
-from lmigrate.cli.render import moment, output_option, print_facts, print_json, print_rows, size
+from lmigrate.cli.render import moment, output_option, print_data, print_facts, print_rows, size
 from lmigrate.errors import LmigrateError
 
 _MIB = 2**20
@@ -36,38 +37,59 @@ def host() -> None:
 @output_option
 @click.pass_obj
 def list_hosts(api: Endpoint, name: str | None, output: str) -> None:
-    """List hosts."""
+    """List hosts.
+
+    \b
+    Examples:
+      lmigrate host list
+      lmigrate host list --name node -o yaml
+    """
     print_rows(Client(api).pages("/v1/hosts", "hosts", name=name), COLUMNS, output)
 
 
 @host.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=hosts)
 @output_option
 @click.pass_obj
 def show_host(api: Endpoint, name: str, output: str) -> None:
-    """Show host NAME with what its daemon found out about it."""
+    """Show host NAME with what its daemon found out about it.
+
+    \b
+    Example:
+      lmigrate host show node5
+    """
     found = Client(api).get(_path(name))
-    if output == "json":
-        print_json(found)
+    if output != "table":
+        print_data(found, output)
     else:
         print_facts(_facts(found))
 
 
 @host.command("enable")
-@click.argument("name")
+@click.argument("name", shell_complete=hosts)
 @click.pass_obj
 def enable_host(api: Endpoint, name: str) -> None:
-    """Let the scheduler choose host NAME as a destination again."""
+    """Let the scheduler choose host NAME as a destination again.
+
+    \b
+    Example:
+      lmigrate host enable node5
+    """
     Client(api).patch(_path(name), {"enabled": True})
     click.echo(f"Host {name} is enabled.")
 
 
 @host.command("disable")
-@click.argument("name")
+@click.argument("name", shell_complete=hosts)
 @click.option("--reason", help="Why, for whoever looks at it later.")
 @click.pass_obj
 def disable_host(api: Endpoint, name: str, reason: str | None) -> None:
-    """Do not choose host NAME as a destination any more; its guests may leave it."""
+    """Do not choose host NAME as a destination any more; its guests may leave it.
+
+    \b
+    Example:
+      lmigrate host disable node5 --reason "new memory"
+    """
     Client(api).patch(_path(name), {"enabled": False, "reason": reason})
     click.echo(f"Host {name} is disabled: it is no destination; its guests stay until they are migrated.")
 
@@ -77,6 +99,10 @@ def run_host() -> None:
     """Run the daemon of this host, beside its libvirtd (needs the settings LMIGRATE_DATABASE__URL, LMIGRATE_BROKER__URL, …).
 
     Ends with 3 when a younger daemon speaks for this host.
+
+    \b
+    Example:
+      LMIGRATE_CONFIG=/etc/lmigrate/lmigrate.toml lmigrate host run
     """
     from lmigrate.cli.daemon_cmd import configured  # noqa: PLC0415 - the clients need neither settings nor libvirt
     from lmigrate.host.daemon import run_host_daemon  # noqa: PLC0415

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import click
-from click.core import ParameterSource
 
-from lmigrate.cli.endpoint import Endpoint
+from lmigrate.cli.endpoint import said_in
 
 #: name → where the command is, and its line in the help
 COMMANDS = {
@@ -25,6 +23,7 @@ COMMANDS = {
     "storage": ("lmigrate.cli.daemon_cmd:storage", "The storage daemon: grants hosts access to volumes."),
     "db": ("lmigrate.cli.db_cmd:db", "The database: upgrade, downgrade, check."),
     "secrets": ("lmigrate.cli.secrets_cmd:secrets", "Keys of the secrets in the database: new-key, rotate."),
+    "completion": ("lmigrate.cli.completion_cmd:completion", "What bash, zsh and fish need to complete names and options."),
     "lab": ("lmigrate.lab.lab_cmd:lab", "Real libvirt hosts on this machine, to try and to test with. Needs root."),
 }
 
@@ -51,8 +50,6 @@ OS_TOKEN. A --profile goes before LMIGRATE_… variables. docs/command-line.md s
 
 
 _FILE = click.Path(path_type=Path)
-#: option → what it is called in an endpoint
-_FIELDS = {"url": "url", "token": "token", "cacert": "ca_file", "cert": "cert_file", "key": "key_file"}
 
 
 class LazyGroup(click.Group):
@@ -93,16 +90,9 @@ class LazyGroup(click.Group):
 )
 @click.option("--key", envvar="LMIGRATE_KEY", show_envvar=True, type=_FILE, help="Its key (PEM).")
 @click.pass_context
-def main(
-    ctx: click.Context, url: str | None, profile: str | None, token: str | None, cacert: Path | None, cert: Path | None, key: Path | None
-) -> None:
+def main(ctx: click.Context, /, **_options: object) -> None:
     """Move running KVM guests between plain libvirt hosts."""
-    said = Endpoint(url, token, cacert, cert, key, profile)
-    if ctx.get_parameter_source("profile") is ParameterSource.COMMANDLINE:
-        said = replace(
-            said, **{field: None for name, field in _FIELDS.items() if ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT}
-        )
-    ctx.obj = said
+    ctx.obj = said_in(ctx)
 
 
 if __name__ == "__main__":

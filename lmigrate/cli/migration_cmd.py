@@ -7,9 +7,10 @@ from datetime import datetime
 import click
 
 from lmigrate.cli.client import Client, Json
+from lmigrate.cli.completion_cmd import hosts, migrations, servers
 from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import ExitCode, Failure, Refused
-from lmigrate.cli.render import moment, output_option, print_facts, print_json, print_rows, print_table, size
+from lmigrate.cli.render import moment, output_option, print_data, print_facts, print_rows, print_table, size
 from lmigrate.cli.watch import follow
 from lmigrate.states import MigrationStatus
 
@@ -31,28 +32,40 @@ def migration() -> None:
 
 
 @migration.command("list")
-@click.option("--server", "server_ref", help="Those of this guest (UUID or name).")
-@click.option("--host", help="Those from or to this host.")
+@click.option("--server", "server_ref", shell_complete=servers, help="Those of this guest (UUID or name).")
+@click.option("--host", shell_complete=hosts, help="Those from or to this host.")
 @click.option("--status", type=click.Choice([status.value for status in MigrationStatus]), help="Those in this status.")
 @click.option("--limit", type=click.IntRange(1), default=50, help="At most so many.")
 @output_option
 @click.pass_obj
 def list_migrations(api: Endpoint, *, server_ref: str | None, host: str | None, status: str | None, limit: int, output: str) -> None:
-    """List migrations, newest first."""
+    """List migrations, newest first.
+
+    \b
+    Examples:
+      lmigrate migration list --status running
+      lmigrate migration list --server web1 --limit 5 -o json
+    """
     client = Client(api)
     uuid = client.server_uuid(server_ref) if server_ref else None
     print_rows(client.pages("/v1/migrations", "migrations", limit, server=uuid, host=host, status=status), COLUMNS, output)
 
 
 @migration.command("show")
-@click.argument("migration_ref", metavar="MIGRATION")
+@click.argument("migration_ref", metavar="MIGRATION", shell_complete=migrations)
 @output_option
 @click.pass_obj
 def show_migration(api: Endpoint, migration_ref: str, output: str) -> None:
-    """Show MIGRATION (an id or a UUID) with its journal, its events and why hosts refused."""
-    found = Client(api).migration(migration_ref, samples=output == "json")
-    if output == "json":
-        print_json(found)
+    """Show MIGRATION (an id or a UUID) with its journal, its events and why hosts refused.
+
+    \b
+    Examples:
+      lmigrate migration show 17
+      lmigrate migration show 17 -o json | jq '.steps[] | {name, state}'
+    """
+    found = Client(api).migration(migration_ref, samples=output != "table")
+    if output != "table":
+        print_data(found, output)
         return
     print_facts(_facts(found))
     print_table("Refused by", ["HOST", "REASON"], found["refusals"].items())
@@ -61,20 +74,30 @@ def show_migration(api: Endpoint, migration_ref: str, output: str) -> None:
 
 
 @migration.command("watch")
-@click.argument("migration_ref", metavar="MIGRATION")
+@click.argument("migration_ref", metavar="MIGRATION", shell_complete=migrations)
 @click.pass_obj
 def watch_migration(api: Endpoint, migration_ref: str) -> None:
-    """Follow MIGRATION (an id or a UUID) to its end; the exit code tells how it went."""
+    """Follow MIGRATION (an id or a UUID) to its end; the exit code tells how it went.
+
+    \b
+    Example:
+      lmigrate migration watch 17
+    """
     client = Client(api)
     follow(client, client.migration(migration_ref)["id"])
 
 
 @migration.command("abort")
-@click.argument("migration_ref", metavar="MIGRATION")
+@click.argument("migration_ref", metavar="MIGRATION", shell_complete=migrations)
 @click.option("--watch", is_flag=True, help="Follow it to its end.")
 @click.pass_obj
 def abort_migration(api: Endpoint, migration_ref: str, *, watch: bool) -> None:
-    """Abort MIGRATION (an id or a UUID): the guest stays where it is, and what was made is undone."""
+    """Abort MIGRATION (an id or a UUID): the guest stays where it is, and what was made is undone.
+
+    \b
+    Example:
+      lmigrate migration abort 17 --watch
+    """
     client = Client(api)
     found = client.migration(migration_ref)
     try:
@@ -87,8 +110,8 @@ def abort_migration(api: Endpoint, migration_ref: str, *, watch: bool) -> None:
 
 
 @migration.command("resolve")
-@click.argument("migration_ref", metavar="MIGRATION")
-@click.option("--running-on", "host", required=True, metavar="HOST", help="Where you have seen the guest run.")
+@click.argument("migration_ref", metavar="MIGRATION", shell_complete=migrations)
+@click.option("--running-on", "host", required=True, metavar="HOST", shell_complete=hosts, help="Where you have seen the guest run.")
 @click.option("--watch", is_flag=True, help="Follow it to its end.")
 @click.pass_obj
 def resolve_migration(api: Endpoint, migration_ref: str, host: str, *, watch: bool) -> None:
@@ -96,6 +119,10 @@ def resolve_migration(api: Endpoint, migration_ref: str, host: str, *, watch: bo
 
     Look at both hosts first (docs/runbooks/held-migration.md). On the destination: the last steps are done. On the source: what
     was made on the destination is removed. A copy that runs is never removed.
+
+    \b
+    Example:
+      lmigrate migration resolve 18 --running-on node5 --watch
     """
     client = Client(api)
     found = client.migration(migration_ref)

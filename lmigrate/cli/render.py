@@ -1,4 +1,4 @@
-"""What the command line prints: tables for people, JSON for programs, plain lines when piped."""
+"""What the command line prints: tables for people, JSON and YAML for programs, plain lines when piped."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
+import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -25,8 +26,8 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def output_option(command: F) -> F:
-    """``-o table|json``."""
-    return click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print.")(command)
+    """``-o table|json|yaml``."""
+    return click.option("-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", help="How to print.")(command)
 
 
 def console() -> Console:
@@ -34,16 +35,19 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=False)
 
 
-def print_json(value: object) -> None:
-    """JSON, as the API gave it."""
-    click.echo(json.dumps(value, indent=2))
+def print_data(value: object, output: str) -> None:
+    """JSON or YAML, as the API gave it."""
+    if output == "yaml":
+        click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
+    else:
+        click.echo(json.dumps(value, indent=2))
 
 
 def print_rows(rows: Iterable[Row], columns: Mapping[str, Cell], output: str) -> None:
     """A list: a table of ``columns``, or the rows as they are."""
     found = list(rows)
-    if output == "json":
-        print_json(found)
+    if output != "table":
+        print_data(found, output)
         return
     table = _table(*columns)
     for row in found:

@@ -19,19 +19,28 @@ def secrets() -> None:
 
 @secrets.command("new-key")
 def new_key() -> None:
-    """Print a fresh key. It is kept nowhere else."""
+    """Print a fresh key. It is kept nowhere else.
+
+    \b
+    Example:
+      lmigrate secrets new-key
+    """
     click.echo(crypto.new_key())
 
 
 @secrets.command("rotate")
 def rotate_secrets() -> None:
-    r"""Encrypt every secret in the database with the newest key. Safe to repeat, and while everything runs.
+    """Encrypt every secret in the database with the newest key. Safe to repeat, and while everything runs.
 
     \b
     To replace a key:
       1. put the new one first in LMIGRATE_SECRETS__KEYS, keep the old one behind it, restart every daemon
       2. lmigrate secrets rotate
       3. take the old one out, restart every daemon
+
+    \b
+    Example:
+      lmigrate secrets rotate
     """
     try:
         count = rotate(configured().secrets.plain_keys)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from lmigrate.cli.client import Client, Json
+from lmigrate.cli.completion_cmd import hosts, servers
 from lmigrate.cli.endpoint import Endpoint
-from lmigrate.cli.render import moment, output_option, print_facts, print_json, print_rows, print_table, size
+from lmigrate.cli.render import moment, output_option, print_data, print_facts, print_rows, print_table, size
 from lmigrate.cli.watch import follow
 
 
@@ -32,26 +33,38 @@ def server() -> None:
 
 @server.command("list")
 @click.option("--name", help="Part of the name.")
-@click.option("--host", help="Those on this host.")
+@click.option("--host", shell_complete=hosts, help="Those on this host.")
 @click.option("--anomaly", is_flag=True, help="Those with something wrong.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @output_option
 @click.pass_obj
 def list_servers(api: Endpoint, *, name: str | None, host: str | None, anomaly: bool, limit: int | None, output: str) -> None:
-    """List guests, newest first."""
+    """List guests, newest first.
+
+    \b
+    Examples:
+      lmigrate server list --host node5
+      lmigrate server list --anomaly -o json
+    """
     rows = Client(api).pages("/v1/servers", "servers", limit, name=name, host=host, anomaly=True if anomaly else None)
     print_rows(rows, COLUMNS, output)
 
 
 @server.command("show")
-@click.argument("server_ref", metavar="SERVER")
+@click.argument("server_ref", metavar="SERVER", shell_complete=servers)
 @output_option
 @click.pass_obj
 def show_server(api: Endpoint, server_ref: str, output: str) -> None:
-    """Show SERVER (a UUID, or a name that only one has) with its disks and where it was seen."""
+    """Show SERVER (a UUID, or a name that only one has) with its disks and where it was seen.
+
+    \b
+    Examples:
+      lmigrate server show web1
+      lmigrate server show web1 -o yaml
+    """
     found = Client(api).server(server_ref)
-    if output == "json":
-        print_json(found)
+    if output != "table":
+        print_data(found, output)
         return
     print_facts(_facts(found))
     print_table("Disks", ["DEVICE", "KIND", "FORMAT", "SIZE", "LIES AT"], [_disk(disk) for disk in found["disks"]])
@@ -61,15 +74,15 @@ def show_server(api: Endpoint, server_ref: str, output: str) -> None:
 
 
 @server.command("migrate")
-@click.argument("server_ref", metavar="SERVER")
-@click.option("--host", help="Destination; the scheduler confirms it. Without: the scheduler chooses.")
+@click.argument("server_ref", metavar="SERVER", shell_complete=servers)
+@click.option("--host", shell_complete=hosts, help="Destination; the scheduler confirms it. Without: the scheduler chooses.")
 @click.option("--block-migration", type=click.Choice(["auto", "true", "false"]), default="auto", help="Copy local disks.")
 @click.option("--force", is_flag=True, help="Do not ask the scheduler; the destination's own checks stay. Needs --host.")
 @click.option("--watch", is_flag=True, help="Follow it to its end; the exit code tells how it went.")
 @output_option
 @click.pass_obj
 def migrate(api: Endpoint, server_ref: str, *, host: str | None, block_migration: str, force: bool, watch: bool, output: str) -> None:
-    r"""Move SERVER (a UUID, or a name that only one has) to another host while it runs.
+    """Move SERVER (a UUID, or a name that only one has) to another host while it runs.
 
     \b
     Examples:
@@ -81,10 +94,10 @@ def migrate(api: Endpoint, server_ref: str, *, host: str | None, block_migration
     client = Client(api)
     wanted: Json = {"host": host, "block_migration": {"auto": "auto", "true": True, "false": False}[block_migration]}
     accepted = _accepted(client, client.live_migrate(client.server_uuid(server_ref), wanted | ({"force": True} if force else {})))
-    if output == "json" and not watch:
-        print_json(accepted)
+    if output != "table" and not watch:
+        print_data(accepted, output)
         return
-    click.echo(f"Migration {accepted['id']} accepted: {accepted['instance_name']} leaves {accepted['source_host']}.", err=output == "json")
+    click.echo(f"Migration {accepted['id']} accepted: {accepted['instance_name']} leaves {accepted['source_host']}.", err=output != "table")
     if watch:
         follow(client, accepted["id"])
         return

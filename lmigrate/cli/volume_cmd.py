@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from lmigrate.cli.client import Client, Json
+from lmigrate.cli.completion_cmd import volumes
 from lmigrate.cli.endpoint import Endpoint
-from lmigrate.cli.render import Cell, moment, output_option, print_facts, print_json, print_rows, print_table, size
+from lmigrate.cli.render import Cell, moment, output_option, print_data, print_facts, print_rows, print_table, size
 
 COLUMNS = {
     "UUID": lambda row: row["uuid"],
@@ -43,30 +44,45 @@ def volume() -> None:
 @output_option
 @click.pass_obj
 def list_volumes(api: Endpoint, *, backend: str | None, name: str | None, limit: int | None, output: str) -> None:
-    """List volumes, newest first."""
+    """List volumes, newest first.
+
+    \b
+    Example:
+      lmigrate volume list --backend san1
+    """
     print_rows(Client(api).pages("/v1/volumes", "volumes", limit, backend=backend, name=name), COLUMNS, output)
 
 
 @volume.command("show")
-@click.argument("volume_ref", metavar="VOLUME")
+@click.argument("volume_ref", metavar="VOLUME", shell_complete=volumes)
 @output_option
 @click.pass_obj
 def show_volume(api: Endpoint, volume_ref: str, output: str) -> None:
-    """Show VOLUME (a UUID, or a name that only one has) with the access there is to it."""
+    """Show VOLUME (a UUID, or a name that only one has) with the access there is to it.
+
+    \b
+    Example:
+      lmigrate volume show web1-root
+    """
     client = Client(api)
     found = client.get(f"/v1/volumes/{client.volume_uuid(volume_ref)}")
-    if output == "json":
-        print_json(found)
+    if output != "table":
+        print_data(found, output)
     else:
         _print_volume(found)
 
 
 @volume.command("attachments")
-@click.argument("volume_ref", metavar="VOLUME")
+@click.argument("volume_ref", metavar="VOLUME", shell_complete=volumes)
 @output_option
 @click.pass_obj
 def list_attachments(api: Endpoint, volume_ref: str, output: str) -> None:
-    """List the access that hosts have to VOLUME."""
+    """List the access that hosts have to VOLUME.
+
+    \b
+    Example:
+      lmigrate volume attachments web1-root -o json
+    """
     client = Client(api)
     found = client.get(f"/v1/volumes/{client.volume_uuid(volume_ref)}/attachments")
     print_rows(found["attachments"], ATTACHMENTS, output)
@@ -80,7 +96,7 @@ def list_attachments(api: Endpoint, volume_ref: str, output: str) -> None:
 @output_option
 @click.pass_obj
 def register(api: Endpoint, *, name: str, backend: str, source_name: str | None, location: str | None, output: str) -> None:
-    r"""Make a volume known that exists: the storage daemon looks whether it does, and how large it is.
+    """Make a volume known that exists: the storage daemon looks whether it does, and how large it is.
 
     Disks of guests that are this volume are linked to it at once.
 
@@ -93,8 +109,8 @@ def register(api: Endpoint, *, name: str, backend: str, source_name: str | None,
         raise click.UsageError("Say either --source-name or --location.")
     body: Json = {"name": name, "backend": backend, "source_name": source_name, "location": _object(location)}
     found = Client(api).post("/v1/volumes", body)
-    if output == "json":
-        print_json(found)
+    if output != "table":
+        print_data(found, output)
         return
     _print_volume(found)
     if found["state"] == "registering":

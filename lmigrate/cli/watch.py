@@ -90,8 +90,17 @@ def _copying(progress: Json) -> Iterator[str]:
         yield f"iteration {progress['iteration']}"
     if progress["expected_downtime_ms"] is not None:
         yield f"pause about {progress['expected_downtime_ms']} ms"
+    if (left_s := eta_s(progress)) is not None:
+        yield f"about {left_s:.0f} s to go"
     if progress["throttle_percent"]:
         yield f"guest slowed by {progress['throttle_percent']}%"
+
+
+def eta_s(progress: Json) -> float | None:
+    """Seconds until everything is sent at the present rates; None when memory is dirtied as fast as it is sent, or nobody knows."""
+    left = progress["memory_remaining_bytes"] + progress["disk_remaining_bytes"]
+    gained_bps = (progress["bandwidth_bps"] or 0) - (progress["dirty_rate_bps"] or 0)
+    return left / gained_bps if left and gained_bps > 0 else None
 
 
 def _states(client: Client, migration_id: int) -> Iterator[Json]:

@@ -60,7 +60,13 @@ lab.add_command(guest)
 @click.option("--no-daemons", "daemons", flag_value=False, default=None, help="Only hosts, libvirtd, Redis and the database server.")
 @click.option("--env", multiple=True, metavar="KEY=VALUE", help="A further setting (LMIGRATE_…) for every daemon.")
 def up(lab_id: str, count: int | None, **chosen: Any) -> None:
-    """Start a lab, or what is missing of one; never a second copy."""
+    """Start a lab, or what is missing of one; never a second copy.
+
+    \b
+    Examples:
+      lmigrate lab up
+      lmigrate lab up --count 3 --instances private --database postgresql
+    """
     if count is not None and chosen["hosts"]:
         raise click.UsageError("--hosts and --count exclude each other")
     if count is not None:
@@ -76,7 +82,13 @@ def up(lab_id: str, count: int | None, **chosen: Any) -> None:
 @_id_option
 @click.option("--all", "every", is_flag=True, help="Every lab of this machine.")
 def down(lab_id: str, *, every: bool) -> None:
-    """End a lab and remove everything of it, also after a crash."""
+    """End a lab and remove everything of it, also after a crash.
+
+    \b
+    Examples:
+      lmigrate lab down
+      lmigrate lab down --all
+    """
     for name in lab_ids() if every else [lab_id]:
         click.echo(f"lab {name}: {'removed' if remove(name) else 'there is none'}")
 
@@ -85,7 +97,12 @@ def down(lab_id: str, *, every: bool) -> None:
 @_id_option
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def show_status(lab_id: str, output: str) -> None:
-    """Show hosts, daemons and guests."""
+    """Show hosts, daemons and guests.
+
+    \b
+    Example:
+      lmigrate lab status
+    """
     found = status.of_lab(Lab.attach(lab_id))
     if output == "json":
         click.echo(json.dumps(found.to_json(), indent=2))
@@ -95,7 +112,12 @@ def show_status(lab_id: str, output: str) -> None:
 
 @lab.command("list")
 def list_labs() -> None:
-    """List the labs of this machine."""
+    """List the labs of this machine.
+
+    \b
+    Example:
+      lmigrate lab list
+    """
     for name in lab_ids():
         click.echo(name)
 
@@ -105,7 +127,12 @@ def list_labs() -> None:
 @click.argument("node")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(lab_id: str, node: str, command: tuple[str, ...]) -> None:
-    """Run COMMAND inside a host (or ctl, or front), with that node's settings in its environment."""
+    """Run COMMAND inside a host (or ctl, or front), with that node's settings in its environment.
+
+    \b
+    Example:
+      lmigrate lab exec node5 -- virsh list
+    """
     attached = Lab.attach(lab_id)
     if node not in attached.nodes:
         raise NoSuchHost(lab_id=lab_id, host=node, hosts=", ".join(attached.nodes))
@@ -115,7 +142,12 @@ def execute(lab_id: str, node: str, command: tuple[str, ...]) -> None:
 @lab.command("env")
 @_id_option
 def env(lab_id: str) -> None:
-    """Print the settings of a lab for a shell on this machine; its passwords are among them."""
+    """Print the settings of a lab for a shell on this machine; its passwords are among them.
+
+    \b
+    Example:
+      eval "$(lmigrate lab env)"
+    """
     for name, value in Lab.attach(lab_id).env().items():
         if name.startswith("LMIGRATE_"):
             click.echo(f"export {name}={shlex.quote(value)}")
@@ -125,7 +157,12 @@ def env(lab_id: str) -> None:
 @click.option("--id", "lab_id", default="demo", show_default=True, help="Which lab.")
 @click.option("--keep", is_flag=True, help="Leave the lab and the guest for a look.")
 def show_demo(lab_id: str, *, keep: bool) -> None:
-    """Move a running guest between two hosts by one HTTP request, and show what it noticed of that."""
+    """Move a running guest between two hosts by one HTTP request, and show what it noticed of that.
+
+    \b
+    Example:
+      lmigrate lab demo --keep
+    """
     demo.run(LabOptions(lab_id=lab_id), click.echo, keep=keep)
 
 

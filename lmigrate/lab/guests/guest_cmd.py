@@ -56,7 +56,13 @@ def guest() -> None:
 @click.option("--paused", is_flag=True, help="Suspend it after its first tick.")
 @click.option("--transient", is_flag=True, help="Without a persistent definition.")
 def start_command(name: str, lab_id: str, output: str, host: str | None, disks: tuple[str, ...], **options: Any) -> None:
-    """Start guest NAME and wait until it counts; from then on it is recorded."""
+    """Start guest NAME and wait until it counts; from then on it is recorded.
+
+    \b
+    Examples:
+      lmigrate lab guest start counter --host node5
+      lmigrate lab guest start busy --memory-mib 256 --dirty-mib-per-s 40
+    """
     lab = _lab(lab_id)
     if options["memory_mib"] is None:
         options["memory_mib"] = _memory_mib(options)
@@ -79,7 +85,12 @@ def start_command(name: str, lab_id: str, output: str, host: str | None, disks: 
 @_id_option
 @_output_option
 def list_command(lab_id: str, output: str) -> None:
-    """Every guest: where it runs and how far it has counted."""
+    """Every guest: where it runs and how far it has counted.
+
+    \b
+    Example:
+      lmigrate lab guest list
+    """
     rows = [_row(item) for item in Guest.all(_lab(lab_id))]
     if output == "json":
         click.echo(json.dumps(rows, indent=1))
@@ -98,7 +109,12 @@ def list_command(lab_id: str, output: str) -> None:
 @click.option("--last-s", type=float, help="Only the last so many seconds of what was recorded.")
 @click.option("--listen-s", type=float, help="Listen for so many seconds instead of reading what was recorded.")
 def report_command(name: str, lab_id: str, output: str, last_s: float | None, listen_s: float | None) -> None:
-    """What guest NAME went through: counts missing, restarts, memory lost, the longest silence."""
+    """What guest NAME went through: counts missing, restarts, memory lost, the longest silence.
+
+    \b
+    Example:
+      lmigrate lab guest report counter --last-s 30
+    """
     found = Guest.find(_lab(lab_id), name)
     report = make_report(_listened(found, listen_s) if listen_s else _recorded(found, last_s))
     if output == "json":
@@ -112,7 +128,13 @@ def report_command(name: str, lab_id: str, output: str, last_s: float | None, li
 @_id_option
 @click.option("--all", "everything", is_flag=True, help="Every guest of the lab.")
 def stop_command(names: tuple[str, ...], lab_id: str, *, everything: bool) -> None:
-    """End guests and remove their domains and files on every host."""
+    """End guests and remove their domains and files on every host.
+
+    \b
+    Examples:
+      lmigrate lab guest stop counter
+      lmigrate lab guest stop --all
+    """
     lab = _lab(lab_id)
     for item in Guest.all(lab) if everything else [Guest.find(lab, name) for name in names]:
         item.stop()

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from lmigrate.cli.watch import view
+from lmigrate.cli.watch import eta_s, view
 
 MIB = 2**20
 
@@ -34,8 +34,17 @@ def migration(**fields: Any) -> dict[str, Any]:
 def test_everything_that_is_known_is_said() -> None:
     assert str(view(migration(), 0)) == (
         " 75%  running: node5 → node6, migrate, 256 MiB of 1.0 GiB left, 100 MiB/s, dirtied 8.0 MiB/s, "
-        "iteration 3, pause about 80 ms, guest slowed by 20%"
+        "iteration 3, pause about 80 ms, about 3 s to go, guest slowed by 20%"
     )
+
+
+@pytest.mark.parametrize(
+    ("bandwidth_mib", "dirty_mib", "left_mib", "left_s"),
+    [(100, 0, 256, 2.56), (100, 36, 256, 4), (100, 100, 256, None), (100, 200, 256, None), (None, None, 256, None), (100, 0, 0, None)],
+)
+def test_when_it_is_done_at_this_rate(bandwidth_mib: int | None, dirty_mib: int | None, left_mib: int, left_s: float | None) -> None:
+    rates = {"bandwidth_bps": bandwidth_mib and bandwidth_mib * MIB, "dirty_rate_bps": dirty_mib and dirty_mib * MIB}
+    assert eta_s({"memory_remaining_bytes": left_mib * MIB, "disk_remaining_bytes": 0, **rates}) == left_s
 
 
 @pytest.mark.parametrize(("now", "before", "shown"), [(75, 0, 75), (40, 75, 75), (100, 75, 100)])
