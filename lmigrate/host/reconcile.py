@@ -4,6 +4,7 @@
     two hosts run it                  an anomaly: on which one it belongs is not for us to guess
     none runs it, one defines it      it is there, stopped
     none runs it, several define it   it stays where its record has it; else an anomaly
+    none runs it, a move left one     that one does not count, wherever the record has the guest
     nobody has it                     it has vanished: the record stays, with an anomaly, until it is seen again
 
 A domain that is just arriving or just leaving (paused by a migration) is not counted as
@@ -42,7 +43,12 @@ class Sighted:
     @property
     def is_moved_away(self) -> bool:
         """Whether its state tells of the move and not of the guest: paused for the switchover, or what is left after it."""
-        return self.is_passing or (not self.power_state.is_active and self.reason == "migrated")
+        return self.is_passing or self.is_left_behind
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether this is only the definition that a move has left here."""
+        return not self.power_state.is_active and self.reason == "migrated"
 
     @property
     def is_settled(self) -> bool:
@@ -92,7 +98,13 @@ def reconcile(sightings: Sequence[Sighted], known: Standing | None, viewpoint: V
         return _at(settled[0])
     if any(sighted.is_passing for sighted in valid):
         return known and _with_power_only(valid, known)
-    return _stopped(valid, known) if valid else _vanished(known, viewpoint)
+    stopped = [sighted for sighted in valid if not _is_elsewhere(sighted, known)]
+    return _stopped(stopped, known) if stopped else _vanished(known, viewpoint)
+
+
+def _is_elsewhere(sighted: Sighted, known: Standing | None) -> bool:
+    """Whether the guest has left this host for the one of its record, which may not have said yet what it sees."""
+    return sighted.is_left_behind and known is not None and known.host not in {sighted.host, None}
 
 
 def runs_on(sightings: Sequence[Sighted], viewpoint: Viewpoint) -> str | None:

@@ -178,11 +178,22 @@ def test_a_look_from_before_the_arrival_does_not_make_it_vanish() -> None:
     assert reconcile([], on_6, early) == on_6
 
 
+def test_what_a_move_leaves_behind_is_not_where_the_guest_is() -> None:
+    on_6 = Standing("node6", VmState.ACTIVE, PowerState.RUNNING)
+    left = Sighted("node5", PowerState.SHUTOFF, "migrated", NOON)
+    after: dict[str, Any] = {"looked_at": NOON, "moved_at": NOON - timedelta(seconds=1), "moved_to": "node6"}
+    assert reconcile([left], on_6, Viewpoint("node5", **after)) == on_6  # node6 has not yet written what it sees
+    gone = reconcile([left], on_6, Viewpoint("node6", **after))
+    assert gone is not None
+    assert gone.anomaly == "its domain has vanished from node6"
+    assert reconcile([left], None, HERE) == STOPPED_ON_5
+
+
 _SIGHTED = st.builds(
     Sighted,
     st.sampled_from(["node5", "node6", "node7"]),
     st.sampled_from(PowerState),
-    st.sampled_from(["booted", "user", "migration", "postcopy", "postcopy-failed", "starting-up", "shutdown"]),
+    st.sampled_from(["booted", "user", "migration", "postcopy", "postcopy-failed", "starting-up", "shutdown", "migrated"]),
     st.just(NOON),
     st.booleans(),
 )
