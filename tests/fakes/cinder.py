@@ -1,9 +1,8 @@
 """A Cinder that speaks HTTP: the volumes and attachments of API 3.44, in memory.
 
-The shapes of requests and answers are those of Cinder's API reference (the samples
-attachment-create-request, attachment-update-response, attachment-list-response, attachment-complete)
-and of its attachments controller and view: an attachment in an answer has no host; a volume shows the
-hosts of its completed attachments; a volume in use takes a second attachment for the same instance only.
+It is held to what a real Cinder 29.0 answered (tests/golden/cinder/recorded.json): an attachment in an answer has no
+host; a volume shows the hosts of its completed attachments; a volume in use takes a second attachment for the same
+instance only, with its connector at once and not by an update; and only a service deletes one that is connected.
 """
 
 from __future__ import annotations
@@ -38,13 +37,16 @@ class FakeCinder:
     volumes: dict[str, dict[str, Any]] = field(default_factory=dict)
     attachments: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
-    fails: set[str] = field(default_factory=set)  # "POST attachments", "PUT attachments", "POST action" …
+    fails: set[str] = field(default_factory=set)  # "POST attachments", "POST action" …; "connect": the storage does not answer
     shows_hosts: bool = True  # to admin and service only
     endpoint: str = ""
     driver_volume_type: str = "iscsi"
 
-    def answer(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> tuple[int, dict[str, Any] | None]:
-        """Status and body."""
+    def answer(
+        self, method: str, path: str, query: dict[str, str], body: dict[str, Any], *, is_service: bool = False
+    ) -> tuple[int, dict[str, Any] | None]:
+        """Status and body; a service is one that sends X-Service-Token."""
+        self._is_service = is_service
         matched = re.fullmatch(r"/v3/(\w+)(?:/([\w-]+))?(?:/(\w+))?", path)
         kind, identity, action = matched.groups() if matched else (path, None, None)
         key = f"{method} {action or kind}"
@@ -93,10 +95,17 @@ class FakeCinder:
             raise Refused(400, "Invalid volume: volume is in use")
         row = {"id": new_uuid(), "status": "reserved", "instance": asked["instance_uuid"], "volume_id": asked["volume_uuid"]}
         self.attachments[row["id"]] = {**row, "connector": None}
-        return 200, {"attachment": self._detail(row["id"])}
+        if "connect" in self.fails:
+            raise Refused(500, "Unable to do that. connect")
+        if asked["connector"]:
+            self.attachments[row["id"]] |= {"connector": asked["connector"], "status": "attaching"}
+        shown = self._detail(row["id"])
+        return 200, {"attachment": {**shown, "status": "reserved"}}  # as it was read before the storage was asked
 
     def _put_attachments(self, identity: str, _: dict[str, str], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         row = self._attachment(identity)
+        if any(other["connector"] for other in self._of(row["volume_id"])):
+            raise Refused(409, f"Resource conflict: duplicate connectors detected on volume {row['volume_id']}")
         row |= {"connector": body["attachment"]["connector"], "status": "attaching"}
         return 200, {"attachment": self._detail(identity)}
 
@@ -111,18 +120,22 @@ class FakeCinder:
             return 200, {"attachment": self._detail(identity)}
         wanted = {"volume_id": query.get("volume_id"), "instance": query.get("instance_id")}
         rows = [row for row in self.attachments.values() if all(value in {None, row[name]} for name, value in wanted.items())]
-        return 200, {"attachments": [{name: row[name] for name in ("status", "instance", "id", "volume_id")} for row in rows]}
+        return 200, {"attachments": [self._brief(row) for row in rows]}
 
     def _delete_attachments(self, identity: str, *_: object) -> tuple[int, dict[str, Any]]:
-        self._attachment(identity)
+        row = self._attachment(identity)
+        if row["connector"] and not self._is_service:  # Cinder asks Nova, and there is none
+            raise Refused(500, "The server has either erred or is incapable of performing the requested operation.")
         del self.attachments[identity]
-        return 200, {"attachments": []}
+        return 200, {"attachments": [self._brief(other) for other in self._of(row["volume_id"])]}
 
     def _detail(self, identity: str) -> dict[str, Any]:
         row = self.attachments[identity]
         times = {"attached_at": "2026-11-22T09:28:52.000000", "detached_at": "", "attach_mode": "rw"}
-        shown = {name: row[name] for name in ("status", "instance", "id", "volume_id")}
-        return {**shown, **times, "connection_info": self._connection(row) if row["connector"] else {}}
+        return {**self._brief(row), **times, "connection_info": self._connection(row) if row["connector"] else {}}
+
+    def _brief(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {name: row[name] for name in ("status", "instance", "id", "volume_id")}
 
     def _connection(self, row: dict[str, Any]) -> dict[str, Any]:
         """As the LVM driver answers, `data` and `driver_volume_type` side by side; the password is made for each attachment."""
@@ -165,9 +178,8 @@ def serving(cinder: FakeCinder) -> Iterator[FakeCinder]:
             body = json.loads(self.rfile.read(length) or b"{}")
             assert self.headers["OpenStack-API-Version"] == "volume 3.44"
             try:
-                status, found = cinder.answer(
-                    self.command, parts.path, {name: values[0] for name, values in parse_qs(parts.query).items()}, body
-                )
+                query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+                status, found = cinder.answer(self.command, parts.path, query, body, is_service="X-Service-Token" in self.headers)
             except Refused as refused:
                 status, found = refused.status, {"fault": {"code": refused.status, "message": str(refused)}}
             content = b"" if found is None else json.dumps(found).encode()

@@ -15,7 +15,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class CinderDriver:
-    """`Driver` over Cinder's attachments API: create, update with the connector, complete, delete.
+    """`Driver` over Cinder's attachments API: create with the connector, complete, delete.
 
     Nothing is kept beside Cinder: the attachment of a host is the completed one that Cinder shows with that
     host's name (which takes the role admin or service), and one of the same instance that is not completed was
@@ -82,8 +82,7 @@ class CinderDriver:
     def _attach(self, volume: VolumeRef, connector: Connector, instance: str) -> str:
         for leftover in self._unfinished(volume, instance):
             self._api.delete_attachment(leftover)
-        attachment_id = self._api.create_attachment(_id(volume), instance)
-        self._api.connect_attachment(attachment_id, _connector(connector))
+        attachment_id = self._api.create_attachment(_id(volume), _connector(connector), instance)
         self._api.complete_attachment(attachment_id)
         return attachment_id
 

@@ -60,15 +60,13 @@ class CinderApi:
             return [row for row in rows if row["volume_id"] == volume_id and row["instance"] == instance_uuid]
         return []
 
-    def create_attachment(self, volume_id: str, instance_uuid: str) -> str:
-        """Reserve the volume; the attachment's id."""
-        with self._told():
-            return str(self._client.attachments.create(volume_id, None, instance_uuid)["id"])
+    def create_attachment(self, volume_id: str, connector: dict[str, Any], instance_uuid: str) -> str:
+        """Reserve the volume and tell the storage which host is coming, in one request as Nova does; the attachment's id.
 
-    def connect_attachment(self, attachment_id: str, connector: dict[str, Any]) -> None:
-        """Tell the storage which host is coming."""
+        Cinder answers 409 ("duplicate connectors") when the connector of a second attachment comes later, by an update.
+        """
         with self._told():
-            self._client.attachments.update(attachment_id, connector)
+            return str(self._client.attachments.create(volume_id, connector, instance_uuid)["id"])
 
     def complete_attachment(self, attachment_id: str) -> None:
         """The attachment counts as in use."""
@@ -104,15 +102,17 @@ class CinderApi:
 
 def _client(options: CinderBackend) -> Any:
     from cinderclient import client  # noqa: PLC0415 - an extra
-    from keystoneauth1 import loading, session  # noqa: PLC0415 - an extra
+    from keystoneauth1 import loading, service_token, session  # noqa: PLC0415 - an extra
 
     for library in ("keystoneauth", "cinderclient"):
         logging.getLogger(library).setLevel(logging.INFO)  # below that they write answers down, passwords included
     loader: Any = loading.get_plugin_loader(options.auth_type)
     auth = loader.load_from_options(**{name: value.get_secret_value() for name, value in options.auth.items()})
+    # Cinder deletes an attachment that an instance uses only for a service: anybody else is sent to Nova (CVE-2023-2088)
+    as_service = service_token.ServiceTokenAuthWrapper(user_auth=auth, service_auth=auth)
     return client.Client(
         _MICROVERSION,
-        session=session.Session(auth=auth, timeout=options.timeout_s),
+        session=session.Session(auth=as_service, timeout=options.timeout_s),
         endpoint_override=options.endpoint,
         region_name=options.region,
     )

@@ -52,10 +52,10 @@ def revoke(driver: CinderDriver, volume: VolumeRef, host: Connector) -> None:
     driver.revoke(volume, host, ids.new_uuid(), instance_uuid=INSTANCE)
 
 
-def test_grant_creates_updates_and_completes(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder) -> None:
+def test_grant_creates_with_the_connector_and_completes(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder) -> None:
     info = grant(driver, volume, NODE5)
     changes = [request for request in cinder.requests if not request.startswith("GET")]
-    assert changes == ["POST attachments", "PUT attachments", "POST action"]
+    assert changes == ["POST attachments", "POST action"]
     [row] = cinder.attachments.values()
     assert (row["status"], row["instance"]) == ("attached", INSTANCE)
     assert {name: row["connector"][name] for name in ("host", "initiator", "ip", "multipath")} == {
@@ -77,7 +77,7 @@ def test_both_hosts_have_attachments_while_the_guest_moves(driver: CinderDriver,
     assert row["connector"]["host"] == "node6"
 
 
-@pytest.mark.parametrize("failing", ["PUT attachments", "POST action"])
+@pytest.mark.parametrize("failing", ["connect", "POST action"])
 def test_what_an_interrupted_grant_left_is_removed(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder, failing: str) -> None:
     grant(driver, volume, NODE5)
     cinder.fails = {failing}
