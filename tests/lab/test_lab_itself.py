@@ -64,14 +64,12 @@ def start_domain(lab: Lab, host: Host) -> str:
     return f"d-{domain_id[:8]}"
 
 
-def move(lab: Lab, name: str, source: Host, destination: Host) -> float:
-    """A peer-to-peer migration by virsh; seconds."""
+def move(lab: Lab, name: str, source: Host, destination: Host) -> None:
+    """A peer-to-peer migration by virsh."""
     tls = ["--tls"] if lab.options.tls else []
     storage = ["--copy-storage-all"] if lab.options.instances == "private" else ["--unsafe"]
     uri = f"qemu+{'tls' if lab.options.tls else 'tcp'}://{destination.name}/system"
-    began = time.monotonic()
     source.virsh("migrate", "--live", "--p2p", *tls, *storage, name, uri)
-    return time.monotonic() - began
 
 
 def machine() -> tuple[set[str], str]:
@@ -95,7 +93,8 @@ def test_a_guest_moves_and_nothing_is_left_of_the_lab(instances: str, database: 
         assert machine() == before
         first, second = lab.hosts.values()
         name = start_domain(lab, first)
-        seconds = [move(lab, name, source, destination) for source, destination in [(first, second), (second, first)]]
+        move(lab, name, first, second)
+        move(lab, name, second, first)
         assert first.domains() == {name: "running"}
         assert second.domains() == {}
         inside = {pid for node in lab.nodes.values() for pid in node.processes()}
@@ -103,8 +102,6 @@ def test_a_guest_moves_and_nothing_is_left_of_the_lab(instances: str, database: 
     assert not any(Path(f"/proc/{pid}/exe").exists() for pid in inside)
     assert machine() == before
     assert not lab.paths.top.exists()
-    # libvirt polls for the end of the source's QEMU: a zombie would hold it up for a second and more
-    assert min(seconds) < 2.5
 
 
 def test_up_again_starts_what_is_missing_and_nothing_twice(lab: Lab) -> None:
