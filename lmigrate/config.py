@@ -255,6 +255,11 @@ class ConductorSettings(_Section):
     max_resends: int = Field(
         4, ge=1, description="A step before the move that nobody takes ends its attempt after so many re-sends, each pause twice the last."
     )
+    hold_after_s: float = Field(
+        300.0,
+        gt=0,
+        description="A migration that waits for a host which is down is held for an operator after so many seconds; it goes on by itself when the host is back.",
+    )
     resend_after_s: float = Field(10.0, gt=0, description="A step that nobody claimed for this long is sent again, in seconds.")
 
 

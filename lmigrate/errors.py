@@ -25,6 +25,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
+from lmigrate.states import HoldReason
+
 
 class Fault(StrEnum):
     """Whose fault an error is: it decides what the conductor does next."""
@@ -208,6 +210,12 @@ class MigrationFailed(LmigrateError):
 
 class OutcomeUnknown(LmigrateError):
     """What became of the guest is not known: {reason}"""
+
+    @property
+    def hold(self) -> HoldReason | None:
+        """What a migration that cannot get past this is held for, if the one who raised it knows."""
+        kind = self.fields.get("hold")
+        return kind if isinstance(kind, HoldReason) else None
 
 
 class InjectedFault(LmigrateError):

@@ -58,6 +58,28 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
+class HoldReason(StrEnum):
+    """Why a migration waits for a human.  Each has a page of that name in docs/runbooks/."""
+
+    RUNS_ON_BOTH = "runs-on-both"  # both hosts run the guest
+    COPY_HAS_RUN = "copy-has-run"  # the source has the guest, and the destination a copy that has run as well
+    STOPPED_ON_BOTH = "stopped-on-both"  # both hold it, stopped, and each may have run last
+    STOPPED_AT_SWITCHOVER = "stopped-at-switchover"  # the source stopped it to hand it over; nobody runs it
+    NOT_HANDED_OVER = "not-handed-over"  # the source has it no more and does not say that it left; the destination never ran it
+    ON_NEITHER_HOST = "on-neither-host"
+    FOREIGN_DOMAIN = "foreign-domain"  # the destination has a domain of that UUID which this migration did not make
+    POST_COPY_BROKEN = "post-copy-broken"  # each side has a part of the memory
+    SOURCE_SILENT = "source-silent"  # what the source holds matters, and it does not answer
+    DESTINATION_SILENT = "destination-silent"
+    SOURCE_STILL_ACTIVE = "source-still-active"  # after the switchover the source still holds the guest
+    VANISHED_AT_DESTINATION = "vanished-at-destination"  # after the switchover the destination has it no more
+    FORWARD_FAILS = "forward-fails"  # after the switchover a step fails again and again
+
+
+#: these end by themselves as soon as the host answers
+HELD_FOR_SILENCE = frozenset({HoldReason.SOURCE_SILENT, HoldReason.DESTINATION_SILENT})
+
+
 class VmState(StrEnum):
     """Nova's vm_state, as far as a running guest needs it."""
 

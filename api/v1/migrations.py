@@ -39,7 +39,7 @@ def resolve_migration(reference: str, json: Resolution) -> MigrationDetail:
     """Say on which of its two hosts the guest of a held migration runs; lmigrate does the rest."""
     with reading() as session:
         number = migrations_view.find(session, reference).id
-    resolve(number, json.running_on, caller.current().user_id, CeleryDispatcher())
+    resolve(number, json.running_on, caller.current().user_id, CeleryDispatcher(), fenced=json.fenced)
     with reading() as session:
         return build_migration.migration_detail(migrations_view.detail(session, reference), with_samples=False)
 

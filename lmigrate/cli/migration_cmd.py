@@ -112,12 +112,18 @@ def abort_migration(api: Endpoint, migration_ref: str, *, watch: bool) -> None:
 @migration.command("resolve")
 @click.argument("migration_ref", metavar="MIGRATION", shell_complete=migrations)
 @click.option("--running-on", "host", required=True, metavar="HOST", shell_complete=hosts, help="Where you have seen the guest run.")
+@click.option(
+    "--fenced",
+    metavar="HOST",
+    shell_complete=hosts,
+    help="A host of the two that is off for good: nothing is asked of it, and nothing done on it.",
+)
 @click.option("--watch", is_flag=True, help="Follow it to its end.")
 @click.pass_obj
-def resolve_migration(api: Endpoint, migration_ref: str, host: str, *, watch: bool) -> None:
+def resolve_migration(api: Endpoint, migration_ref: str, host: str, *, fenced: str | None, watch: bool) -> None:
     """Go on with a MIGRATION that waits for an operator (status error).
 
-    Look at both hosts first (docs/runbooks/held-migration.md). On the destination: the last steps are done. On the source: what
+    Look at both hosts first: `lmigrate doctor` has the commands. On the destination: the last steps are done. On the source: what
     was made on the destination is removed. A copy that runs is never removed.
 
     \b
@@ -126,7 +132,7 @@ def resolve_migration(api: Endpoint, migration_ref: str, host: str, *, watch: bo
     """
     client = Client(api)
     found = client.migration(migration_ref)
-    client.post(f"/v1/migrations/{found['id']}/resolution", {"running_on": host})
+    client.post(f"/v1/migrations/{found['id']}/resolution", {"running_on": host, "fenced": fenced})
     click.echo(f"Migration {found['id']} goes on: the guest runs on {host}.")
     if watch:
         follow(client, found["id"])
@@ -149,6 +155,7 @@ def _facts(found: Json) -> dict[str, object]:
         "Asked for": _asked(found),
         "Status": found["status"] if found["phase"] in {"ended", "forward"} else f"{found['status']} ({found['phase']})",
         "Reason": f"{found['error_code']}: {found['error']}" if found["error"] else None,
+        "Held": f"{found['hold_reason']} since {moment(found['held_at'])} (lmigrate doctor)" if found["hold_reason"] else None,
         "Progress": f"{progress['percent']}%",
         "Memory": _bytes(progress, "memory"),
         "Disks": _bytes(progress, "disk"),

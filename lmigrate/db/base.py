@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
 from lmigrate.db.types import EnumValue, UtcDateTime
-from lmigrate.states import AttachmentState, MigrationStatus, Phase, PowerState, StepState, TaskState, VmState, VolumeState
+from lmigrate.states import AttachmentState, HoldReason, MigrationStatus, Phase, PowerState, StepState, TaskState, VmState, VolumeState
 
 #: batch mode (SQLite cannot alter a table) finds constraints by name
 NAMING = {
@@ -37,6 +37,7 @@ class Base(DeclarativeBase):
         list[dict[str, Any]]: Json,
         list[str]: Json,
         AttachmentState: EnumValue(AttachmentState),
+        HoldReason: EnumValue(HoldReason),
         MigrationStatus: EnumValue(MigrationStatus),
         StepState: EnumValue(StepState),
         Phase: EnumValue(Phase),

@@ -37,6 +37,7 @@ def begin_attempt(session: Session, migration: Migration) -> list[StepMessage]:
     migration.prechecked_at = None
     migration.resends = 0
     migration.error = migration.error_code = migration.fault = None
+    migration.silent_since = migration.resolution = migration.fenced_host = None
     return plan_journal(session, migration)
 
 

@@ -17,6 +17,7 @@ from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, hosts, journal, migrations
 from lmigrate.errors import ComputeServiceUnavailable, Fault, LmigrateError, MigrationAborted
+from lmigrate.migration import silence
 from lmigrate.migration.attempt import tail_messages
 from lmigrate.migration.dispatch import Dispatcher, StepMessage
 from lmigrate.migration.rollback import roll_back
@@ -59,6 +60,7 @@ def _open_migrations() -> list[int]:
 def _reconcile_one(migration_id: int, settings: Settings, dispatcher: Dispatcher) -> str | None:
     with writing() as session:
         migration = migrations.lock(session, migration_id)
+        attended = silence.attend(session, migration, settings)
         attempt, phase = migration.attempt, migration.phase
         is_stale = _is_stale(migration, migration.dispatched_at, settings)
         found = _next_due(session, migration, settings) if phase is Phase.FORWARD else None
@@ -70,7 +72,8 @@ def _reconcile_one(migration_id: int, settings: Settings, dispatcher: Dispatcher
         dispatcher.send_steps(found.messages)
     if phase is Phase.ROLLING_BACK and (is_stale or found is not None):
         return roll_back(migration_id, attempt, dispatcher)
-    return None if found is None else f"migration {migration_id}: {found.sentence}"
+    told = attended if found is None else found.sentence
+    return None if told is None else f"migration {migration_id}: {told}"
 
 
 def _is_stale(migration: Migration, since: datetime | None, settings: Settings) -> bool:

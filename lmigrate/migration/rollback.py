@@ -19,9 +19,10 @@ from lmigrate.migration.attempt import begin_attempt, tail_messages
 from lmigrate.migration.dispatch import Dispatcher, ObserveMessage, StepMessage, UndoMessage, address_of
 from lmigrate.migration.steps import step_of
 from lmigrate.migration.steps.base import Side, Step
+from lmigrate.migration.testimony import decide_as_told
 from lmigrate.migration.verdict import Decision, Seen, Verdict
 from lmigrate.migration.verdict import decide as decide_verdict
-from lmigrate.states import MAY_HAVE_EFFECTS, MigrationStatus, Phase, StepState
+from lmigrate.states import MAY_HAVE_EFFECTS, HoldReason, MigrationStatus, Phase, StepState
 
 _MIGRATE = "migrate"
 ROUNDS_WITHOUT_ANSWER = 2
@@ -34,6 +35,8 @@ def roll_back(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
         if migration.phase is not Phase.ROLLING_BACK or migration.attempt != attempt:
             return f"migration {migration_id}: nothing to roll back"
         migration.dispatched_at = utcnow()
+        if migration.fenced_host is not None:
+            journal.leave(session, migration, migration.fenced_host, StepState.UNDONE)
         steps = journal.steps_of(session, migration)
         looks = _looks(migration) if _may_have_moved(steps) else []
         if looks:
@@ -97,6 +100,10 @@ def go_forward(session: Session, migration: Migration) -> list[StepMessage]:
     if migrations.switch_over(session, migration):
         _mark_moved(steps)
     session.flush()
+    if migration.fenced_host is not None:
+        journal.leave(session, migration, migration.fenced_host, StepState.DONE)
+        journal.make_ready(session, migration.id, migration.attempt, 0)
+        session.expire_all()
     return tail_messages(session, migration)
 
 
@@ -107,9 +114,10 @@ def _may_have_moved(steps: Sequence[MigrationStep]) -> bool:
 
 def _silent(session: Session, migration: Migration, source: Seen | None, destination: Seen | None) -> str | None:
     """The host whose answer is missing, with the reason if it is known to be down."""
-    if source is not None and destination is not None:
+    answers = {migration.source_host: source, str(migration.dest_host): destination}
+    name = next((name for name, seen in answers.items() if seen is None and name != migration.fenced_host), None)
+    if name is None:
         return None
-    name = migration.source_host if source is None else str(migration.dest_host)
     host = hosts.by_name(session, name)
     down = None if host is None else hosts.why_down(host, utcnow(), settings().scheduler.service_down_time_s)
     migration.error = migration.error if down is None else f"waiting for {name}: {down}"
@@ -129,21 +137,16 @@ def _is_proven_without(source: Seen | None, destination: Seen | None, migration:
 def _decision(migration: Migration, source: Seen | None, destination: Seen | None) -> Decision:
     """The verdict; what an operator has said decides only where it would be HOLD, and never against a copy that runs."""
     decision = decide_verdict(source, destination, migration.power_state_before)
-    is_back_on_source = migration.resolution == Side.SOURCE.value and (destination is None or not destination.is_running)
-    if decision.verdict is Verdict.HOLD and is_back_on_source:
-        return Decision(Verdict.NOT_MOVED, f"an operator says that it is the source's ({decision.reason})")
-    return decision
+    return decide_as_told(decision, migration.resolution, source, destination)
 
 
 def _looks(migration: Migration) -> list[ObserveMessage]:
-    source, destination = (
-        address_of(step_of("post_at_source"), migration.source_host),
-        address_of(step_of("post_at_destination"), migration.dest_host),
-    )
-    return [
-        ObserveMessage(Side.SOURCE, migration.id, 0, source),
-        ObserveMessage(Side.DESTINATION, migration.id, 0, destination),
+    sides = [
+        (Side.SOURCE, "post_at_source", migration.source_host),
+        (Side.DESTINATION, "post_at_destination", migration.dest_host),
     ]
+    asked = [(side, step, host) for side, step, host in sides if host != migration.fenced_host]
+    return [ObserveMessage(side, migration.id, 0, address_of(step_of(step), host)) for side, step, host in asked]
 
 
 def _undos(migration: Migration, steps: Sequence[MigrationStep]) -> list[UndoMessage]:
@@ -171,7 +174,7 @@ def _apply(session: Session, migration: Migration, decision: Decision) -> tuple[
     """Change the records for a verdict; return what is to be sent."""
     steps = journal.steps_of(session, migration)
     if decision.verdict is Verdict.HOLD:
-        migrations.hold(migration, decision.reason)
+        migrations.hold(session, migration, decision.hold or HoldReason.ON_NEITHER_HOST, decision.reason)
         return [], []
     if decision.verdict is Verdict.NOT_MOVED:
         return [], _undos(migration, steps)

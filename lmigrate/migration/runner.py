@@ -33,7 +33,7 @@ from lmigrate.errors import (
 from lmigrate.faults import failpoint
 from lmigrate.migration.steps import is_before_move, step_of
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext, no_hypervisor
-from lmigrate.states import Phase, StepState
+from lmigrate.states import HoldReason, Phase, StepState
 from lmigrate.virt.protocol import Hypervisor
 
 logger = structlog.get_logger(__name__)
@@ -227,7 +227,9 @@ def _keep_going(session: Session, migration: Migration, row: MigrationStep, erro
     limit = _tries_before_hold(error)
     delay_s = min(MAX_BACKOFF_S, 0.5 * 2.0 ** min(row.tries - 1, 10))
     if journal.retry_later(session, row, code, message, delay_s) and row.tries >= limit:
-        migrations.hold(migration, f"{row.name} on {row.host} failed {row.tries} times: {message}")
+        kind = error.hold if isinstance(error, OutcomeUnknown) else None
+        reason = f"{row.name} on {row.host} failed {row.tries} times: {message}"
+        migrations.hold(session, migration, kind or HoldReason.FORWARD_FAILS, reason)
 
 
 def _tries_before_hold(error: BaseException) -> float:

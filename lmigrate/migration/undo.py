@@ -12,11 +12,12 @@ from lmigrate.db.models import MigrationStep
 from lmigrate.db.session import writing
 from lmigrate.db.stores import actions, journal, migrations
 from lmigrate.db.stores.journal import Claimant
+from lmigrate.errors import OutcomeUnknown
 from lmigrate.faults import failpoint
 from lmigrate.migration.runner import describe, lease_kept, make_context
 from lmigrate.migration.steps import step_of
 from lmigrate.migration.steps.base import no_hypervisor
-from lmigrate.states import Phase
+from lmigrate.states import HoldReason, Phase
 from lmigrate.virt.protocol import Hypervisor
 
 logger = structlog.get_logger(__name__)
@@ -71,3 +72,6 @@ def _give_back(row: MigrationStep, error: BaseException) -> None:
         migration = migrations.lock(session, row.migration_id)
         journal.release_undo(session, row, message)
         actions.record(session, migration, f"undo_{row.name}", message, result="Error", host=row.host)
+        if migration.resolution is not None and isinstance(error, OutcomeUnknown):
+            # what the operator said is not what is there: asking again and again would not change it
+            migrations.hold(session, migration, error.hold or HoldReason.COPY_HAS_RUN, message)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from lmigrate.states import PowerState
+from lmigrate.states import HoldReason, PowerState
 from lmigrate.virt.types import DomainInfo, JobStats
 
 
@@ -43,7 +43,7 @@ class Seen:
     @classmethod
     def from_facts(cls, facts: dict[str, Any]) -> Seen:
         """Back from the journal."""
-        return cls(**{**facts, "power_state": PowerState(facts["power_state"])})
+        return cls(**{**facts, "power_state": PowerState(facts.get("power_state", PowerState.NOSTATE))})
 
     def as_facts(self) -> dict[str, Any]:
         """For the journal."""
@@ -71,6 +71,13 @@ class Seen:
         return f"{self.power_state.value} ({self.reason}){job}"
 
 
+def describe_known(known: dict[str, Any] | None) -> str:
+    """What is known of one side (`db.stores.knowledge`), in words."""
+    if known is None:
+        return "nothing is known"
+    return f"{known['host']} said {Seen.from_facts(known['seen'])} at {known['seen_at']}"
+
+
 class Verdict(StrEnum):
     """What to do."""
 
@@ -86,6 +93,11 @@ class Decision:
 
     verdict: Verdict
     reason: str
+    hold: HoldReason | None = None  # which kind of HOLD
+
+
+def _hold(kind: HoldReason, reason: str) -> Decision:
+    return Decision(Verdict.HOLD, reason, kind)
 
 
 _POST_COPY_BROKEN = "postcopy-failed"
@@ -104,13 +116,13 @@ def decide(source: Seen | None, destination: Seen | None, before: PowerState) ->
     if source is None or destination is None:
         return _one_silent(source, destination)
     if _POST_COPY_BROKEN in {source.reason, destination.reason}:
-        return Decision(Verdict.HOLD, "post-copy broke: neither copy is whole alone, both must be kept")
+        return _hold(HoldReason.POST_COPY_BROKEN, "post-copy broke: neither copy is whole alone, both must be kept")
     if source.is_job_active:  # the two were not asked at one moment: whatever the destination says, ask again
         return Decision(Verdict.MOVING, "the job goes on")
     if source.is_running:
         return _source_runs(source, destination)
     if destination.is_active and not destination.is_ours:
-        return Decision(Verdict.HOLD, "the destination has a domain of that UUID which this migration did not make")
+        return _hold(HoldReason.FOREIGN_DOMAIN, "the destination has a domain of that UUID which this migration did not make")
     if destination.is_running:
         return Decision(Verdict.MOVED, f"the destination runs it; source: {source}")
     return _source_holds(source, destination) if source.is_active else _source_let_go(source, destination, before)
@@ -121,27 +133,31 @@ def _one_silent(source: Seen | None, destination: Seen | None) -> Decision:
         return Decision(Verdict.MOVED, "the destination runs it; the source does not answer and must be verified before it may start")
     if source is not None and source.is_job_active:
         return Decision(Verdict.MOVING, "the source's job goes on; the destination does not answer")
-    return Decision(Verdict.HOLD, f"{'the source' if source is None else 'the destination'} does not answer")
+    if source is None:
+        return _hold(HoldReason.SOURCE_SILENT, "the source does not answer")
+    return _hold(HoldReason.DESTINATION_SILENT, "the destination does not answer")
 
 
 def _source_runs(source: Seen, destination: Seen) -> Decision:
     if destination.is_running:
-        return Decision(Verdict.HOLD, f"the guest runs on both hosts; source: {source}")
+        return _hold(HoldReason.RUNS_ON_BOTH, f"the guest runs on both hosts; source: {source}")
     if destination.is_active and destination.is_ours and not destination.is_incoming:
-        return Decision(Verdict.HOLD, f"the source runs it, and the destination has a copy that has run: {destination}")
+        return _hold(HoldReason.COPY_HAS_RUN, f"the source runs it, and the destination has a copy that has run: {destination}")
     return Decision(Verdict.NOT_MOVED, f"the source runs it; destination: {destination}")
 
 
 def _source_holds(source: Seen, destination: Seen) -> Decision:
     """A stopped guest on the source, and no job."""
     if destination.is_active and not destination.is_incoming:
-        return Decision(Verdict.HOLD, f"both hosts hold it, stopped; source: {source}; destination: {destination}")
+        return _hold(HoldReason.STOPPED_ON_BOTH, f"both hosts hold it, stopped; source: {source}; destination: {destination}")
     if source.reason != "migration":
         return Decision(Verdict.NOT_MOVED, f"the source holds it: {source}; the destination never ran it")
     if destination.exists:
-        return Decision(Verdict.HOLD, f"stopped in the middle of the switchover; destination: {destination}")
+        return _hold(HoldReason.STOPPED_AT_SWITCHOVER, f"stopped in the middle of the switchover; destination: {destination}")
     if not source.is_persistent:
-        return Decision(Verdict.HOLD, "stopped at the switchover; a transient guest may have run on the destination and ended")
+        return _hold(
+            HoldReason.STOPPED_AT_SWITCHOVER, "stopped at the switchover; a transient guest may have run on the destination and ended"
+        )
     return Decision(Verdict.NOT_MOVED, "stopped in the middle of the switchover; the destination has nothing")
 
 
@@ -156,12 +172,14 @@ def _source_let_go(source: Seen, destination: Seen, before: PowerState) -> Decis
     if source.reason == "migrated" and destination.is_incoming:
         return Decision(Verdict.MOVED, "the source has handed it over; the destination has still to let it run")
     if destination.is_active:
-        return Decision(Verdict.HOLD, f"the source does not say that the guest has left ({source}), and the destination never ran it")
+        return _hold(
+            HoldReason.NOT_HANDED_OVER, f"the source does not say that the guest has left ({source}), and the destination never ran it"
+        )
     if has_left and destination.exists and destination.is_ours:
         return Decision(Verdict.MOVED, f"the source has handed it over; it then stopped on the destination: {destination}")
     if source.exists and source.reason != "migrated" and not destination.exists:
         return Decision(Verdict.NOT_MOVED, f"the source has it: {source}; the destination has nothing")
-    return Decision(Verdict.HOLD, f"the guest is on neither host; source: {source}; destination: {destination}")
+    return _hold(HoldReason.ON_NEITHER_HOST, f"the guest is on neither host; source: {source}; destination: {destination}")
 
 
 def _ended(source: Seen, destination: Seen) -> Decision:
@@ -169,4 +187,6 @@ def _ended(source: Seen, destination: Seen) -> Decision:
         return Decision(Verdict.NOT_MOVED, f"the guest stopped by itself on the source: {source}; the destination never ran it")
     if not destination.is_ours:
         return Decision(Verdict.NOT_MOVED, f"the guest stopped by itself on the source: {source}")
-    return Decision(Verdict.HOLD, f"the guest stopped on the source ({source}), and the destination has a copy that has run: {destination}")
+    return _hold(
+        HoldReason.COPY_HAS_RUN, f"the guest stopped on the source ({source}), and the destination has a copy that has run: {destination}"
+    )

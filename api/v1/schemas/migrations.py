@@ -8,7 +8,7 @@ from pydantic import Field
 
 from api.contract import Shape
 from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
-from lmigrate.states import MigrationStatus
+from lmigrate.states import HoldReason, MigrationStatus
 
 
 class Progress(Shape):
@@ -94,6 +94,9 @@ class Migration(Shape):
     error_code: str | None
     error: str | None = Field(description="What went wrong, in one sentence.")
     fault: str | None = Field(description="Whose fault it was: request, host or system.")
+    hold_reason: HoldReason | None = Field(description="Why it is held; the page of that name in docs/runbooks says what to do.")
+    held_at: Moment | None
+    fenced_host: str | None = Field(description="Host that an operator says is off.")
     progress: Progress
     downtime_ms: int | None = Field(description="The pause as QEMU measured it, once completed.")
     abort_requested_at: Moment | None
@@ -131,6 +134,9 @@ class Resolution(Shape):
     """What an operator found out about the guest of a held migration."""
 
     running_on: str = Field(min_length=1, max_length=63, description="The host on which the guest runs: the source or the destination.")
+    fenced: Annotated[str, Field(pattern=NAME, min_length=1, max_length=63)] | None = Field(
+        None, description="The other host, if it is off for good: it is not asked, and nothing is done on it."
+    )
 
 
 class MigrationQuery(Shape):

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lmigrate.clock import utcnow
 from lmigrate.db.base import Base, RowId
-from lmigrate.states import TERMINAL, MigrationStatus, Phase, PowerState, StepState
+from lmigrate.states import TERMINAL, HoldReason, MigrationStatus, Phase, PowerState, StepState
 
 _TERMINAL_SQL = ", ".join(f"'{status.value}'" for status in sorted(TERMINAL))
 
@@ -57,6 +57,11 @@ class Migration(Base):
     error_code: Mapped[str | None] = mapped_column(String(64))
     error: Mapped[str | None] = mapped_column(Text)  # one sentence for a person
     fault: Mapped[str | None] = mapped_column(String(16))  # request | host | system
+    hold_reason: Mapped[HoldReason | None]  # why a human is needed …
+    held_at: Mapped[datetime | None]  # … since when …
+    held_known: Mapped[dict[str, Any]] = mapped_column(default=dict)  # … and what was known then of each side; see stores/knowledge.py
+    silent_since: Mapped[datetime | None]  # since when it waits for a host that does not answer
+    fenced_host: Mapped[str | None] = mapped_column(String(63))  # that an operator says is off: nothing runs there, nothing is asked of it
     resolution: Mapped[str | None] = mapped_column(String(16))  # source | destination: where an operator says that the guest runs
     abort_requested_at: Mapped[datetime | None]
     prechecked_at: Mapped[datetime | None]  # all checks of this attempt passed

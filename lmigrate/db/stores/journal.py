@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, and_, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from lmigrate.clock import utcnow
@@ -104,13 +104,23 @@ def finish(session: Session, step: MigrationStep, facts: dict[str, Any]) -> bool
 
 
 def make_ready(session: Session, migration_id: int, attempt: int, position: int) -> None:
-    """PENDING → READY for the step at ``position``, if there is one."""
+    """PENDING → READY for the first step from ``position`` on that is not done, if there is one."""
+    of_attempt = and_(MigrationStep.migration_id == migration_id, MigrationStep.attempt == attempt)
+    left = select(func.min(MigrationStep.position)).where(of_attempt, MigrationStep.position >= position)
+    first = session.scalar(left.where(MigrationStep.state != StepState.DONE))
     session.execute(
         update(MigrationStep)
-        .where(MigrationStep.migration_id == migration_id, MigrationStep.attempt == attempt)
-        .where(MigrationStep.position == position, MigrationStep.state == StepState.PENDING)
+        .where(of_attempt, MigrationStep.position == first, MigrationStep.state == StepState.PENDING)
         .values(state=StepState.READY, ready_at=utcnow()),
     )
+
+
+def leave(session: Session, migration: Migration, host: str, state: StepState) -> None:
+    """Nothing more is asked of ``host``: its steps of the present attempt count as ``state`` (DONE going forward, UNDONE going back)."""
+    left = [StepState.DONE] if state is StepState.DONE else [StepState.PENDING, StepState.READY, StepState.UNDONE]
+    rows = update(MigrationStep).where(MigrationStep.migration_id == migration.id, MigrationStep.attempt == migration.attempt)
+    rows = rows.where(MigrationStep.host == host, MigrationStep.state.not_in(left))
+    changed(session, rows.values(state=state, owner=None, error=f"{host} is off: nothing was done there", finished_at=utcnow()))
 
 
 def fail(session: Session, step: MigrationStep, code: str, message: str) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lmigrate.clock import utcnow
 from lmigrate.db.models import Instance, Migration, Reservation
 from lmigrate.db.rows import changed
-from lmigrate.db.stores import volumes
+from lmigrate.db.stores import knowledge, volumes
 from lmigrate.errors import MigrationNotFound
-from lmigrate.states import MIGRATABLE, MigrationStatus, Phase, TaskState
+from lmigrate.states import HELD_FOR_SILENCE, MIGRATABLE, HoldReason, MigrationStatus, Phase, TaskState
+
+#: error_code of a migration that is held
+NEEDS_OPERATOR = "NeedsOperator"
 
 
 def lock(session: Session, migration_id: int) -> Migration:
@@ -50,8 +53,9 @@ def add(session: Session, migration: Migration) -> bool:
 
 
 def driven_ids(session: Session) -> list[int]:
-    """Migrations that are on their way forward or back, oldest first."""
-    query = select(Migration.id).where(Migration.phase.in_([Phase.FORWARD, Phase.ROLLING_BACK]))
+    """Migrations that are on their way forward or back, or wait only for a host to answer, oldest first."""
+    is_driven = Migration.phase.in_([Phase.FORWARD, Phase.ROLLING_BACK])
+    query = select(Migration.id).where(or_(is_driven, Migration.hold_reason.in_(list(HELD_FOR_SILENCE))))
     return list(session.scalars(query.order_by(Migration.id)))
 
 
@@ -92,12 +96,25 @@ def end(session: Session, migration: Migration, status: MigrationStatus) -> None
     session.execute(delete(Reservation).where(Reservation.migration_id == migration.id))
 
 
-def hold(migration: Migration, reason: str) -> None:
-    """A human is needed: nothing is touched any more, and the instance stays taken."""
+def hold(session: Session, migration: Migration, kind: HoldReason, reason: str) -> None:
+    """A human is needed: nothing is touched any more, and the instance stays taken.
+
+    What is known of each side at this moment is kept: it is what a human will have decided by.
+    """
     migration.status = MigrationStatus.ERROR
     migration.phase = Phase.HELD
-    migration.error_code = "NeedsOperator"
+    migration.error_code = NEEDS_OPERATOR
     migration.error = reason
+    migration.hold_reason, migration.held_at = kind, utcnow()
+    migration.held_known = knowledge.of_sides(session, migration)
+
+
+def release(migration: Migration, phase: Phase, status: MigrationStatus) -> None:
+    """Held no more: it goes on in ``phase``."""
+    migration.phase, migration.status = phase, status
+    migration.error_code = migration.error = None
+    migration.hold_reason = migration.held_at = migration.silent_since = None
+    migration.held_known, migration.resends = {}, 0
 
 
 def release_instance(session: Session, instance_uuid: str) -> None:

@@ -17,7 +17,7 @@ from lmigrate.migration.look import look
 from lmigrate.migration.monitor import Monitor
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.migration.verdict import Seen
-from lmigrate.states import MigrationStatus, PowerState
+from lmigrate.states import HoldReason, MigrationStatus, PowerState
 from lmigrate.storage import disk_image
 from lmigrate.virt.types import MigrateSpec
 from lmigrate.virt.xml.destination import DestinationChanges, destination_xml
@@ -118,12 +118,14 @@ def _refuse_second_copy(context: StepContext) -> None:
     Raises:
         OutcomeUnknown: the destination has a copy, or was not asked.
     """
+    if context.migration.fenced_host == context.migration.dest_host:
+        return  # it is off, an operator says: it runs nothing
     with reading() as session:
         facts = observations.latest(session, context.migration.id, Side.DESTINATION.value)
     seen = None if facts is None else Seen.from_facts(facts)
     if seen is None or (seen.exists and not seen.is_incoming):
         told = "was not asked" if seen is None else f"has it: {seen}"
-        raise OutcomeUnknown(reason=f"the guest stands still on the source, and the destination {told}")
+        raise OutcomeUnknown(reason=f"the guest stands still on the source, and the destination {told}", hold=HoldReason.COPY_HAS_RUN)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from lmigrate.errors import MigrationFailed, OutcomeUnknown, StepFailed
 from lmigrate.migration.look import look
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.migration.verdict import Decision, Seen, Verdict, decide
-from lmigrate.states import MigrationStatus, PowerState
+from lmigrate.states import HoldReason, MigrationStatus, PowerState
 from lmigrate.storage import ownership
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,9 @@ class PostAtDestination(Step):
         if context.migration.switched_over_at is None:
             self._switch_over(context, seen)
         elif not seen.exists and context.data.is_persistent:
-            raise OutcomeUnknown(reason=f"{context.migration.dest_host} has no such domain any more")
+            raise OutcomeUnknown(
+                reason=f"{context.migration.dest_host} has no such domain any more", hold=HoldReason.VANISHED_AT_DESTINATION
+            )
         if seen.exists:
             self._make_at_home(context, seen)
         self._release(context)

@@ -10,7 +10,7 @@ from lmigrate.errors import OutcomeUnknown
 from lmigrate.migration.connections import connections_of, is_used_by_others, secret_uuid
 from lmigrate.migration.guest_lock import guest_lock
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
-from lmigrate.states import MigrationStatus
+from lmigrate.states import HoldReason, MigrationStatus
 
 
 class PostAtSource(Step):
@@ -44,7 +44,10 @@ class PostAtSource(Step):
             return
         if domain.is_active:
             state = f"{domain.power_state.value} ({domain.reason})"
-            raise OutcomeUnknown(reason=f"the guest runs on {context.migration.dest_host}, but the source still has it: {state}")
+            raise OutcomeUnknown(
+                reason=f"the guest runs on {context.migration.dest_host}, but the source still has it: {state}",
+                hold=HoldReason.SOURCE_STILL_ACTIVE,
+            )
         context.check_claim()
         hypervisor.undefine(uuid)
 

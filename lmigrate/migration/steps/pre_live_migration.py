@@ -10,7 +10,7 @@ from lmigrate.migration.look import look
 from lmigrate.migration.media import fetch_medium
 from lmigrate.migration.migrate_data import LocalDisk, Medium, NeededFile
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
-from lmigrate.states import MigrationStatus
+from lmigrate.states import HoldReason, MigrationStatus
 from lmigrate.storage import disk_image, ownership, probe
 from lmigrate.storage.disk_image import FileIdentity, ImageInfo
 from lmigrate.virt.xml.destination import moved_path
@@ -105,7 +105,9 @@ def remove_incoming_domain(context: StepContext) -> None:
     if not seen.exists or not seen.is_ours:
         return
     if seen.is_active and not seen.is_incoming:
-        raise OutcomeUnknown(reason=f"{context.settings.host.name} has a copy of the guest that has run: {seen}")
+        raise OutcomeUnknown(
+            reason=f"{context.settings.host.name} has a copy of the guest that has run: {seen}", hold=HoldReason.COPY_HAS_RUN
+        )
     context.check_claim()
     if seen.is_active:
         hypervisor.destroy(uuid)

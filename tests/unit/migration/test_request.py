@@ -26,7 +26,7 @@ from lmigrate.migration.dispatch import Address, StepMessage
 from lmigrate.migration.request import LiveMigrationRequest, request_live_migration, wait_for_prechecks
 from lmigrate.migration.steps import STEPS
 from lmigrate.migration.steps.base import Side
-from lmigrate.states import MigrationStatus, Phase, PowerState, StepState, TaskState, VmState
+from lmigrate.states import HoldReason, MigrationStatus, Phase, PowerState, StepState, TaskState, VmState
 from tests.factories import records
 from tests.integration.mail import Mail
 
@@ -152,7 +152,7 @@ def test_an_earlier_migration_that_is_held_keeps_the_guest() -> None:
     uuid = instance()
     migration_id = request(uuid)
     with writing() as session:
-        migrations.hold(migrations.lock(session, migration_id), "who knows")
+        migrations.hold(session, migrations.lock(session, migration_id), HoldReason.ON_NEITHER_HOST, "who knows")
         migrations.release_instance(session, uuid)
     with pytest.raises(InstanceInvalidState, match="held by an earlier migration"):
         request(uuid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lmigrate.migration.verdict import Seen, Verdict, decide
-from lmigrate.states import PowerState
+from lmigrate.states import HoldReason, PowerState
 
 RUNNING, PAUSED, SHUTOFF = PowerState.RUNNING, PowerState.PAUSED, PowerState.SHUTOFF
 
@@ -127,6 +127,34 @@ def test_cell(source: Seen | None, destination: Seen | None, verdict: Verdict) -
     decision = decide(source, destination, RUNNING)
     assert decision.verdict is verdict
     assert decision.reason
+
+
+HOLDS = [
+    (HOME, ARRIVED, HoldReason.RUNS_ON_BOTH),
+    (HOME, ARRIVED_PAUSED, HoldReason.COPY_HAS_RUN),
+    (POWERED_OFF, ARRIVED_STOPPED, HoldReason.COPY_HAS_RUN),
+    (OWNER_PAUSED, ARRIVED_PAUSED, HoldReason.STOPPED_ON_BOTH),
+    (STUCK, INCOMING, HoldReason.STOPPED_AT_SWITCHOVER),
+    (STUCK_TRANSIENT, NONE, HoldReason.STOPPED_AT_SWITCHOVER),
+    (FORGOTTEN, INCOMING, HoldReason.NOT_HANDED_OVER),
+    (NONE, NONE, HoldReason.ON_NEITHER_HOST),
+    (NONE, STRANGER, HoldReason.FOREIGN_DOMAIN),
+    (POST_COPY_FAILED, BROKEN_POST_COPY, HoldReason.POST_COPY_BROKEN),
+    (None, NONE, HoldReason.SOURCE_SILENT),
+    (HOME, None, HoldReason.DESTINATION_SILENT),
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "reason"), HOLDS, ids=[f"{number}: {reason.value}" for number, (_, _, reason) in enumerate(HOLDS)]
+)
+def test_what_it_is_held_for(source: Seen | None, destination: Seen | None, reason: HoldReason) -> None:
+    assert decide(source, destination, RUNNING).hold is reason
+
+
+@pytest.mark.parametrize(("source", "destination", "verdict"), CELLS, ids=range(len(CELLS)))
+def test_only_what_is_held_has_a_reason_to_be(source: Seen | None, destination: Seen | None, verdict: Verdict) -> None:
+    assert (decide(source, destination, RUNNING).hold is not None) == (verdict is HOLD)
 
 
 @pytest.mark.parametrize(

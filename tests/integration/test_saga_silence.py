@@ -1,0 +1,162 @@
+"""A host that is gone: the migration is held after a while, and ends by itself when it is back, or when an operator says that it is off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from lmigrate.clock import ago
+from lmigrate.db.models import Host, Migration
+from lmigrate.db.session import writing
+from lmigrate.errors import ResolutionRefused
+from lmigrate.migration.resolve import resolve
+from lmigrate.states import HoldReason, MigrationStatus, Phase, PowerState
+from lmigrate.virt.fake_move import Move
+from tests.integration.cluster import Cluster
+
+
+@pytest.fixture
+def cluster(database: str, tmp_path: Path) -> Cluster:
+    return Cluster(tmp_path, "node5", "node6")
+
+
+def switch_off(cluster: Cluster, name: str) -> None:
+    """The host is gone: neither its libvirtd nor its daemon answers."""
+    cluster.world.hosts[name].is_unreachable = True
+    _set_down(name, "libvirtd does not answer")
+
+
+def switch_on(cluster: Cluster, name: str) -> None:
+    cluster.world.hosts[name].is_unreachable = False
+    _set_down(name, None)
+
+
+def _set_down(name: str, reason: str | None) -> None:
+    with writing() as session:
+        host = session.scalars(select(Host).where(Host.name == name)).one()
+        host.libvirt_ok, host.down_reason = reason is None, reason
+
+
+def wait_long(cluster: Cluster, migration_id: int) -> None:
+    """The reconciler looks, and looks again when the silence has been long."""
+    cluster.later()
+    with writing() as session:
+        session.get_one(Migration, migration_id).silent_since = ago(3600)
+    cluster.later()
+
+
+def dies_at(cluster: Cluster, moment: str, host: str) -> None:
+    def die(_move: Move) -> None:
+        cluster.world.reset_hooks()
+        switch_off(cluster, host)
+
+    cluster.world.at(moment, die)
+
+
+@pytest.fixture
+def destination_gone(cluster: Cluster) -> int:
+    """It dies in the copy: the guest stays at home."""
+    uuid = cluster.boot("node5")
+
+    def die(move: Move) -> None:
+        switch_off(cluster, "node6")
+        raise move.error("the link broke")
+
+    cluster.world.at("copying", die)
+    migration_id = cluster.migrate(uuid, "node6").id
+    cluster.world.reset_hooks()
+    return migration_id
+
+
+@pytest.fixture
+def source_gone(cluster: Cluster) -> int:
+    """It dies when the guest has left: only its tidying is missing."""
+    uuid = cluster.boot("node5")
+    dies_at(cluster, "finished", "node5")
+    return cluster.migrate(uuid, "node6").id
+
+
+def test_a_short_silence_is_waited_for(cluster: Cluster, destination_gone: int) -> None:
+    cluster.later()
+    migration = cluster.migration(destination_gone)
+    assert (migration.phase, migration.hold_reason) == (Phase.ROLLING_BACK, None)
+    assert migration.silent_since is not None
+    switch_on(cluster, "node6")
+    cluster.later()
+    migration = cluster.migration(destination_gone)
+    assert (migration.status, migration.silent_since) == (MigrationStatus.FAILED, None)
+
+
+def test_a_long_silence_is_held_and_ends_when_the_host_is_back(cluster: Cluster, destination_gone: int) -> None:
+    wait_long(cluster, destination_gone)
+    migration = cluster.migration(destination_gone)
+    assert (migration.status, migration.hold_reason) == (MigrationStatus.ERROR, HoldReason.DESTINATION_SILENT)
+    assert migration.held_known["source"]["seen"]["power_state"] == "running"
+    cluster.later()
+    assert cluster.migration(destination_gone).phase is Phase.HELD
+    switch_on(cluster, "node6")
+    cluster.later()
+    cluster.later()
+    migration = cluster.migration(destination_gone)
+    assert (migration.status, migration.hold_reason) == (MigrationStatus.FAILED, None)
+    assert list(cluster.instances("node6").iterdir()) == []
+    cluster.check()
+
+
+def test_a_fenced_destination_is_not_waited_for(cluster: Cluster, destination_gone: int) -> None:
+    wait_long(cluster, destination_gone)
+    resolve(destination_gone, "node5", "alice", cluster.mail, fenced="node6")
+    cluster.deliver()
+    migration = cluster.migration(destination_gone)
+    assert migration.status is MigrationStatus.FAILED
+    assert cluster.instance(migration.instance_uuid).task_state is None
+    assert any("alice says that the guest runs on node5 and that node6 is off" in event for event in cluster.events(destination_gone))
+    cluster.check()
+
+
+def test_a_destination_that_is_fenced_at_the_switchover_lets_the_source_run_again(cluster: Cluster, destination_gone: int) -> None:
+    uuid = cluster.migration(destination_gone).instance_uuid
+    cluster.world.domain("node5", uuid).set_state(PowerState.PAUSED, "migration")
+    wait_long(cluster, destination_gone)
+    assert cluster.migration(destination_gone).hold_reason is HoldReason.DESTINATION_SILENT
+    resolve(destination_gone, "node5", "alice", cluster.mail, fenced="node6")
+    cluster.deliver()
+    assert cluster.migration(destination_gone).status is MigrationStatus.FAILED
+    assert cluster.world.domain("node5", uuid).is_running
+
+
+def test_a_silent_source_is_held_after_the_switchover_too(cluster: Cluster, source_gone: int) -> None:
+    for _ in range(3):
+        cluster.later()
+    migration = cluster.migration(source_gone)
+    assert cluster.instance(migration.instance_uuid).host == "node6"
+    wait_long(cluster, source_gone)
+    assert cluster.migration(source_gone).hold_reason is HoldReason.SOURCE_SILENT
+    switch_on(cluster, "node5")
+    cluster.later()
+    cluster.later()
+    cluster.check_moved(cluster.migration(source_gone), "node5", "node6")
+
+
+def test_a_fenced_source_is_not_waited_for(cluster: Cluster, source_gone: int) -> None:
+    for _ in range(3):
+        cluster.later()
+    wait_long(cluster, source_gone)
+    resolve(source_gone, "node6", "alice", cluster.mail, fenced="node5")
+    cluster.deliver()
+    cluster.later()
+    migration = cluster.migration(source_gone)
+    assert (migration.status, migration.error) == (MigrationStatus.COMPLETED, None)
+    instance = cluster.instance(migration.instance_uuid)
+    assert (instance.host, instance.task_state) == ("node6", None)
+    assert cluster.world.domain("node6", instance.uuid).is_running
+    cluster.check()
+
+
+def test_only_the_other_host_can_be_fenced(cluster: Cluster, destination_gone: int) -> None:
+    wait_long(cluster, destination_gone)
+    with pytest.raises(ResolutionRefused, match="only node6"):
+        resolve(destination_gone, "node5", "alice", cluster.mail, fenced="node5")
+    assert cluster.migration(destination_gone).phase is Phase.HELD
