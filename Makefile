@@ -149,8 +149,10 @@ run: venv ## Start every process of the Procfile on this machine
 # -- housekeeping ---------------------------------------------------------------------------------
 
 .PHONY: docs
-docs: venv ## Write the generated pages: settings, API reference, API samples
+docs: venv ## Write the generated pages: settings, command line, clients, API reference, API samples
 	$(BIN)/python docs/settings.py
+	$(BIN)/python docs/cli.py
+	$(BIN)/python -m tests.clients.table
 	$(BIN)/python -m api.docs
 	$(BIN)/python -m tests.contract.api_samples
 

@@ -67,6 +67,23 @@ class Client:
         """Ask for an abort."""
         self._send("DELETE", f"/v2.1/servers/{_quoted(server_uuid)}/migrations/{migration_id}", headers=NOVA_VERSION)
 
+    def services(self, host: str | None) -> list[Json]:
+        """Nova's compute services; that of one host, if it is named."""
+        wanted = {} if host is None else {"host": host}
+        answer = self._json(self._send("GET", "/v2.1/os-services", params=wanted, headers=NOVA_VERSION))
+        return list(answer["services"])
+
+    def change_service(self, host: str, changes: Json) -> None:
+        """Change the service of a host.
+
+        Raises:
+            Failure: there is no such host.
+        """
+        found = self.services(host)
+        if not found:
+            raise Failure(f"There is no host named {host!r}. `lmigrate service list` shows all.", ExitCode.NOT_FOUND)
+        self._send("PUT", f"/v2.1/os-services/{_quoted(found[0]['id'])}", json=changes, headers=NOVA_VERSION)
+
     def migration(self, reference: str | int, *, samples: bool = False) -> Json:
         """One migration, by id or uuid."""
         return self.get(f"/v1/migrations/{_quoted(reference)}", samples=samples)

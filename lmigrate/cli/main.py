@@ -15,6 +15,7 @@ COMMANDS = {
     "server": ("lmigrate.cli.server_cmd:server", "Guests: list, show, migrate."),
     "migration": ("lmigrate.cli.migration_cmd:migration", "Migrations: list, show, watch, abort, resolve."),
     "host": ("lmigrate.cli.host_cmd:host", "Hosts: list, show, enable, disable; `run` is the host's daemon."),
+    "service": ("lmigrate.cli.service_cmd:service", "The hosts' daemons as Nova's services: list, enable, disable, force-down."),
     "volume": ("lmigrate.cli.volume_cmd:volume", "Volumes: list, show, register, attachments."),
     "api": ("lmigrate.cli.daemon_cmd:api", "The HTTP API."),
     "conductor": ("lmigrate.cli.daemon_cmd:conductor", "The conductor: chooses destinations, rolls back, reconciles."),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.clients.environments import EXAMPLES, Environment
+from tests.clients.environments import DIRECTORY, EXAMPLES, Environment
 
 _DRIVER = Path(__file__).with_name("drive_openstack.py")
 _EXAMPLE_URLS = ("http://127.0.0.1:8774",)
@@ -55,7 +55,10 @@ class Site:
             "HOME": str(self.directory),
             "PATH": os.environ["PATH"],
             "COLUMNS": "400",
-            "ANSIBLE_FORCE_COLOR": "0",
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_COLLECTIONS_PATH": str(DIRECTORY / "collections"),
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+            "LMIGRATE_URL": self.url,
             "OS_CLIENT_CONFIG_FILE": str(self.directory / "clouds.yaml"),
             "OS_CLOUD": self.cloud,
         }

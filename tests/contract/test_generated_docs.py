@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_settings_page_is_not_stale(repository: Path) -> None:
-    done = subprocess.run([sys.executable, "docs/settings.py", "--check"], cwd=repository, capture_output=True, text=True, check=False)
+
+@pytest.mark.parametrize("program", [["docs/settings.py"], ["docs/cli.py"], ["-m", "tests.clients.table"]], ids=" ".join)
+def test_the_page_is_not_stale(repository: Path, program: list[str]) -> None:
+    done = subprocess.run([sys.executable, *program, "--check"], cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -182,6 +182,23 @@ def test_the_switch_of_a_host(cli: Cli, web1: Instance) -> None:
     assert cli("host", "enable", "nope").exit_code == ExitCode.NOT_FOUND
 
 
+def test_hosts_as_services(cli: Cli, web1: Instance) -> None:
+    assert cli("service", "disable", "node6", "--reason", "new memory").exit_code == 0
+    assert cli("service", "force-down", "node6").exit_code == 0
+    by_host = {row["host"]: row for row in json.loads(cli("service", "list", "-o", "json").output)}
+    assert (by_host["node6"]["status"], by_host["node6"]["disabled_reason"], by_host["node6"]["state"]) == (
+        "disabled",
+        "new memory",
+        "down",
+    )
+    assert by_host["node5"]["status"] == "enabled"
+    assert cli("service", "enable", "node6").exit_code == 0
+    assert cli("service", "force-down", "node6", "--unset").exit_code == 0
+    assert cli("service", "list", "--host", "node6").output.splitlines()[1].split()[:5] == ["node6", "nova-compute", "enabled", "up", "no"]
+    missing = cli("service", "enable", "nope")
+    assert (missing.exit_code, "lmigrate service list" in missing.output) == (ExitCode.NOT_FOUND, True)
+
+
 @pytest.mark.parametrize(
     "command", [("server", "list"), ("migration", "watch", "1"), ("host", "disable", "node5"), ("server", "migrate", "x")]
 )
