@@ -18,7 +18,7 @@ from api import request_ids
 from api.body import MalformedBody
 from api.microversions import InvalidVersion, VersionNotSupported
 from lmigrate import errors as lm
-from lmigrate.db.availability import UNAVAILABLE
+from lmigrate.db.availability import UNAVAILABLE, kind_of
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +56,9 @@ FAULT_NAMES = {
     501: "notImplemented",
     503: "serviceUnavailable",
 }
+
+#: about as long as a database takes to start again
+RETRY_AFTER_S = 10
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -116,7 +119,7 @@ def _lmigrate_error(error: lm.LmigrateError) -> Response:
         log.error("request failed", error=str(error), code=error.code, exc_info=error)
     if status == 500 and not isinstance(error, lm.PrechecksNotEnded):  # the migration goes on: who asked must know
         return answer(status, "UnexpectedError", _unexpected_message())
-    return answer(status, error.code, str(error))
+    return _unavailable(error.code, str(error)) if status == 503 else answer(status, error.code, str(error))
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -137,8 +140,15 @@ def _description(error: HTTPException, status: int) -> str:
 
 
 def _database_error(error: Exception) -> Response:
-    log.error("database unavailable", exc_info=error)
-    return answer(503, "DatabaseUnavailable", "The database does not answer at this time. Try again in a moment.")
+    log.error("database unavailable", kind=kind_of(error))  # the error's own text has the statement in it
+    return _unavailable("DatabaseUnavailable", f"The database cannot be used at this time ({kind_of(error)}). Try again in a moment.")
+
+
+def _unavailable(code: str, message: str) -> Response:
+    """Nothing was changed for good; the client is told when to come back."""
+    made = answer(503, code, message)
+    made.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return made
 
 
 def _unexpected(error: Exception) -> Response:

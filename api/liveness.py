@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lmigrate.clock import utcnow
 from lmigrate.config import settings
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Host
 from lmigrate.db.stores.hosts import why_down
 

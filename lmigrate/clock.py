@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 
 def utcnow() -> datetime:
-    """The current moment, aware, in UTC."""
+    """The current moment by this machine's clock, aware, in UTC.
+
+    What other machines will compare is told by `lmigrate.db.clock` instead.
+    """
     return datetime.now(UTC)
 
 
@@ -19,8 +22,3 @@ def monotonic_s() -> float:
 def sleep_s(seconds: float) -> None:
     """Block the calling thread."""
     time.sleep(seconds)
-
-
-def ago(seconds: float) -> datetime:
-    """The moment ``seconds`` before now."""
-    return utcnow() - timedelta(seconds=seconds)

@@ -32,6 +32,11 @@ class DatabaseSettings(_Section):
     busy_timeout_s: float = Field(30.0, gt=0, description="How long SQLite waits for another writer, in seconds.")
     pool_size: int = Field(5, ge=1, description="Connections that a process keeps open (PostgreSQL).")
     connect_timeout_s: int = Field(5, ge=1, description="How long a new PostgreSQL connection may take, in seconds.")
+    statement_timeout_s: float = Field(
+        30.0,
+        ge=1,
+        description="How long a statement may take, waits for locks included, in seconds (PostgreSQL). Longer than silence_timeout_s: a lock that a dead process holds comes free by then.",
+    )
     silence_timeout_s: float = Field(
         15.0,
         ge=1,

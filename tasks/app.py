@@ -67,7 +67,7 @@ def make_app() -> Celery:
             "reconcile": {
                 "task": "lmigrate.reconcile",
                 "schedule": settings().conductor.reconcile_interval_s,
-                "options": {"queue": "conductor", "expires": 60},
+                "options": {"queue": "conductor"},
             },
             **{f"sweep_storage.{backend}": _sweep(backend) for backend in settings().storage.backends},
         },
@@ -78,7 +78,7 @@ def make_app() -> Celery:
 def _sweep(backend: str) -> dict[str, Any]:
     """A backend's entry in the schedule."""
     interval_s = settings().storage.sweep_interval_s
-    return {"task": "lmigrate.sweep_storage", "schedule": interval_s, "options": {"queue": queue(f"storage.{backend}").name, "expires": 60}}
+    return {"task": "lmigrate.sweep_storage", "schedule": interval_s, "options": {"queue": queue(f"storage.{backend}").name}}
 
 
 def queue(name: str) -> Queue:

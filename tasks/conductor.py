@@ -10,10 +10,12 @@ from lmigrate.migration.runner import run_step
 from lmigrate.migration.steps import BY_NAME
 from tasks.base import LmigrateTask, task
 from tasks.dispatcher import CeleryDispatcher
+from tasks.pace import Pace
 from tasks.steps import register_step, register_undo
 
 STEP_TASKS = {"complete": register_step(BY_NAME["complete"])}
 UNDO_TASKS = {name: register_undo(BY_NAME[name]) for name in ("select_destination", "complete")}
+_PACE = Pace(settings().conductor.reconcile_interval_s / 2)
 
 
 @task("select_destination")
@@ -44,4 +46,6 @@ def rolled_back(_self: LmigrateTask, migration_id: int, attempt: int) -> str:
 @task("reconcile")
 def reconcile(_self: LmigrateTask) -> str:
     """The beat's look at everything that stands still."""
+    if not _PACE.admits():
+        return "has only just looked"
     return "; ".join(reconciler.reconcile(settings(), CeleryDispatcher())) or "nothing stands still"

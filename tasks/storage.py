@@ -14,11 +14,13 @@ from lmigrate.storage import registration
 from lmigrate.storage.audit import Sweeper
 from tasks.app import app, queue
 from tasks.base import LmigrateTask, task
+from tasks.pace import Pace
 from tasks.steps import register_step, register_undo
 
 AT_STORAGE = [step for step in STEPS if step.side is Side.STORAGE]
 STEP_TASKS = {step.name: register_step(step) for step in AT_STORAGE}
 UNDO_TASKS = {step.name: register_undo(step) for step in AT_STORAGE}
+_PACE = Pace(settings().storage.sweep_interval_s / 2)
 
 
 @task("verify_volume")
@@ -31,6 +33,8 @@ def verify_volume(_self: LmigrateTask, volume_uuid: str) -> str:
 def sweep_storage(_self: LmigrateTask) -> str:
     """Compare what the storage grants with the records."""
     backend = settings().storage.serves
+    if not _PACE.admits():
+        return f"{backend} has only just been compared"
     return "; ".join(_sweeper(backend).sweep() if backend else []) or f"{backend} grants what the records say"
 
 

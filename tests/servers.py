@@ -52,6 +52,28 @@ def redis_server() -> Iterator[str]:
             yield f"redis+socket://{socket}"
 
 
+@contextlib.contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A server and its children, which neither answer nor end; they go on afterwards."""
+    os.kill(pid, signal.SIGSTOP)  # first: from then on it has no new children
+    pids = [pid, *_children(pid)]
+    _signal(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _signal(pids, signal.SIGCONT)
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # a child that was just about to end
+            os.kill(pid, number)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+
+
 def newest_postgresql() -> Path:
     """The directory of the newest PostgreSQL's programs, as Debian lays them out."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))

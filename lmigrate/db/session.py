@@ -19,11 +19,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from lmigrate.config import DatabaseSettings, settings
+from lmigrate.db.patience import PatientConnection, hurrying
 
 #: Session too: what annotates a session need not name SQLAlchemy
-__all__ = ["Session", "engine", "make_engine", "ping", "reading", "writing"]
+__all__ = ["Session", "engine", "make_engine", "ping", "reading", "try_writing", "writing"]
 
-__all__ = ["Session", "engine", "make_engine", "ping", "reading", "writing"]
+
+#: the server ends a statement by itself; it has hung if it does not
+GRACE_S = 5.0
 
 
 @contextmanager
@@ -63,7 +66,14 @@ def _postgresql_engine(options: DatabaseSettings) -> Engine:
         pool_pre_ping=True,
         connect_args={"connect_timeout": options.connect_timeout_s, **_link_options(options)},
     )
-    event.listen(made, "connect", partial(_postgresql_connected, int(options.silence_timeout_s * 1000)))
+    event.listen(made, "do_connect", partial(_connect_patiently, options.statement_timeout_s))
+    event.listen(made, "connect", partial(_postgresql_connected, options))
+    return made
+
+
+def _connect_patiently(statement_s: float, _dialect: Any, _record: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    made = PatientConnection.connect(*arguments, **named)
+    made.patience_s = statement_s + GRACE_S
     return made
 
 
@@ -74,10 +84,11 @@ def _link_options(options: DatabaseSettings) -> dict[str, int]:
     return {"tcp_user_timeout": int(options.silence_timeout_s * 1000), **probes}
 
 
-def _postgresql_connected(silence_ms: int, connection: Any, _record: Any) -> None:
+def _postgresql_connected(options: DatabaseSettings, connection: Any, _record: Any) -> None:
     """A host that dies inside a transaction leaves its row locks behind, and every other would wait for them."""
     connection.autocommit = True
-    connection.execute(f"SET idle_in_transaction_session_timeout = {silence_ms}")
+    connection.execute(f"SET idle_in_transaction_session_timeout = {int(options.silence_timeout_s * 1000)}")
+    connection.execute(f"SET statement_timeout = {int(options.statement_timeout_s * 1000)}")
     connection.autocommit = False
 
 
@@ -107,3 +118,17 @@ def ping() -> None:
     """Raise SQLAlchemy's error if the database does not answer."""
     with engine().connect() as connection:
         connection.execute(text("SELECT 1"))
+
+
+def try_writing(patience_s: float) -> None:
+    """Raise SQLAlchemy's error if the database does not take changes within that time.  Changes nothing.
+
+    On a connection of its own: one of the pool may be good for what it is in the midst of, and new ones refused.
+    """
+    options = settings().database
+    made = make_engine(options.model_copy(update={"busy_timeout_s": patience_s, "connect_timeout_s": max(1, int(patience_s))}))
+    try:
+        with hurrying(patience_s), made.connect().execution_options(lmigrate_write=True) as connection:
+            connection.execute(text("UPDATE hosts SET enabled = enabled WHERE 1 = 0"))  # a standby refuses even that
+    finally:
+        made.dispose()

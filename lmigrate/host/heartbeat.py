@@ -8,9 +8,10 @@ from typing import Any
 
 import structlog
 
-from lmigrate.clock import utcnow
+from lmigrate import clock
 from lmigrate.config import Settings
 from lmigrate.db.availability import UNAVAILABLE
+from lmigrate.db.clock import utcnow
 from lmigrate.db.session import writing
 from lmigrate.db.stores import reports
 from lmigrate.db.stores.reports import Reported
@@ -97,7 +98,7 @@ class Heartbeat:
 
     def _values(self, reason: str | None) -> dict[str, Any]:
         options = self._settings.host
-        tls = check_tls(options.pki_dir, options.address, utcnow())
+        tls = check_tls(options.pki_dir, options.address, clock.utcnow())
         values: dict[str, Any] = {"last_seen_at": utcnow(), "libvirt_ok": reason is None, "down_reason": reason}
         values |= {"tls_ready": tls.is_ready, "tls_reason": tls.sentence, "uptime": uptime.current(utcnow())}
         if (usage := self._disk.usage) is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from lmigrate.clock import utcnow
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import DomainSighting, Instance
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import disks, hosts, instances, sightings, volumes

@@ -6,8 +6,9 @@ from typing import Any
 
 import structlog
 
-from lmigrate.clock import utcnow
+from lmigrate import clock
 from lmigrate.config import Settings
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Host
 from lmigrate.db.session import writing
 from lmigrate.db.stores import reports
@@ -132,7 +133,7 @@ class Registration:
     def _measured(self) -> dict[str, Any]:
         """What every heartbeat measures again."""
         options = self._settings.host
-        tls = check_tls(options.pki_dir, options.address, utcnow())
+        tls = check_tls(options.pki_dir, options.address, clock.utcnow())
         usage = self._disk.first(options.libvirt_deadline_s)
         return {
             "disk_total_bytes": usage.total_bytes if usage else 0,

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from lmigrate.clock import utcnow
 from lmigrate.config import Settings
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, hosts, journal, migrations

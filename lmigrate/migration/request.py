@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from lmigrate import clock, ids
+from lmigrate.db.availability import UNAVAILABLE, kind_of
 from lmigrate.db.models import Instance, Migration
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, hosts, migrations
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 ACTION = "os-migrateLive"
 _POLL_S = 0.05
+_POLL_AWAY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,26 @@ def wait_for_prechecks(migration_id: int, timeout_s: float) -> None:
     """
     deadline_s = clock.monotonic_s() + timeout_s
     while clock.monotonic_s() < deadline_s:
-        with reading() as session:
-            migration = migrations.get(session, migration_id)
+        migration = _look(migration_id)
+        if migration is None:
+            clock.sleep_s(_POLL_AWAY_S)
+            continue
         if migration.prechecked_at is not None and migration.phase is not Phase.ROLLING_BACK:
             return
         if migration.phase in {Phase.ENDED, Phase.HELD}:
             raise _precheck_error(migration)
         clock.sleep_s(_POLL_S)
     raise PrechecksNotEnded(timeout_s=f"{timeout_s:g}", migration=migration_id)
+
+
+def _look(migration_id: int) -> Migration | None:
+    """The migration, or None while the database is away: the request was accepted, and 503 would say that it was not."""
+    try:
+        with reading() as session:
+            return migrations.get(session, migration_id)
+    except UNAVAILABLE as error:
+        log.warning("the database is away while a client waits for the checks", migration=migration_id, kind=kind_of(error))
+        return None
 
 
 def _precheck_error(migration: Migration) -> MigrationPreCheckError:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from lmigrate.clock import utcnow
 from lmigrate.config import settings
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session, writing
 from lmigrate.db.stores import actions, hosts, journal, migrations, observations

@@ -16,6 +16,7 @@ import structlog
 
 from lmigrate import ids, log
 from lmigrate.config import Settings
+from lmigrate.db.availability import UNAVAILABLE, kind_of
 from lmigrate.db.models import Instance, Migration, MigrationStep
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, journal, migrations
@@ -214,6 +215,9 @@ def _write_failure(step: Step, row: MigrationStep, error: BaseException) -> None
         migration = migrations.lock(session, row.migration_id)
         if migration.switched_over_at is not None:
             _keep_going(session, migration, row, error)
+        elif isinstance(error, UNAVAILABLE) and row.tries < MAX_FORWARD_TRIES:
+            migration.resends = 0  # it was taken: what is counted there is messages that nobody takes
+            _try_again(session, row, error)
         elif journal.fail(session, row, code, message):
             begin_rollback(migration, error, _fault_of(step, row, error))
         actions.record(
@@ -223,18 +227,22 @@ def _write_failure(step: Step, row: MigrationStep, error: BaseException) -> None
 
 def _keep_going(session: Session, migration: Migration, row: MigrationStep, error: BaseException) -> None:
     """After the switchover a failure is tried again, with a growing pause, and never undone."""
-    code, message = describe(error)
-    limit = _tries_before_hold(error)
-    delay_s = min(MAX_BACKOFF_S, 0.5 * 2.0 ** min(row.tries - 1, 10))
-    if journal.retry_later(session, row, code, message, delay_s) and row.tries >= limit:
+    if _try_again(session, row, error) and row.tries >= _tries_before_hold(error):
         kind = error.hold if isinstance(error, OutcomeUnknown) else None
-        reason = f"{row.name} on {row.host} failed {row.tries} times: {message}"
+        reason = f"{row.name} on {row.host} failed {row.tries} times: {describe(error)[1]}"
         migrations.hold(session, migration, kind or HoldReason.FORWARD_FAILS, reason)
+
+
+def _try_again(session: Session, row: MigrationStep, error: BaseException) -> bool:
+    """The step is to be done once more after a pause; a database that was away before the switchover is no reason to undo anything."""
+    code, message = describe(error)
+    delay_s = min(MAX_BACKOFF_S, 0.5 * 2.0 ** min(row.tries - 1, 10))
+    return journal.retry_later(session, row, code, message, delay_s)
 
 
 def _tries_before_hold(error: BaseException) -> float:
     """A host that does not answer is waited for: nobody else can do it, and it ends by itself when the host is back."""
-    if isinstance(error, (HypervisorUnavailable, HypervisorTimeout)):
+    if isinstance(error, (HypervisorUnavailable, HypervisorTimeout, *UNAVAILABLE)):
         return float("inf")
     return MAX_UNKNOWN_TRIES if isinstance(error, OutcomeUnknown) else MAX_FORWARD_TRIES
 
@@ -257,4 +265,6 @@ def describe(error: BaseException) -> tuple[str, str]:
     """(code, one sentence): unexpected errors by their type, without a stack trace."""
     if isinstance(error, LmigrateError):
         return error.code, str(error)
+    if isinstance(error, UNAVAILABLE):  # its own text has the statement in it
+        return "DatabaseUnavailable", f"the database was not available ({kind_of(error)})"
     return type(error).__name__, f"unexpected {type(error).__name__}: {error}"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lmigrate.clock import utcnow
 from lmigrate.config import Settings
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session
 from lmigrate.db.stores import actions, hosts, journal, migrations

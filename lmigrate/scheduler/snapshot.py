@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmigrate.clock import utcnow
 from lmigrate.config import settings
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import BlockDeviceMapping, Host, Instance, Migration
 from lmigrate.db.session import Session
 from lmigrate.db.stores import disks, hosts, usage

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from lmigrate import crypto
-from lmigrate.clock import utcnow
 from lmigrate.config import Settings
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Volume, VolumeAttachment
 from lmigrate.db.session import reading
 from lmigrate.db.stores import access, registration

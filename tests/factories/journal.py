@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmigrate.clock import utcnow
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import InstanceAction, InstanceActionEvent, Migration, MigrationStep, ProgressSample
 from lmigrate.states import StepState
 

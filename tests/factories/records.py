@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmigrate.clock import utcnow
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import BlockDeviceMapping, DomainSighting, Host, Instance, Migration
 from lmigrate.ids import new_request_id, new_uuid
 from lmigrate.states import PowerState, TaskState, VmState

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lmigrate import clock
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Host
 from lmigrate.db.session import reading
 from lmigrate.db.stores import hosts
@@ -82,7 +82,7 @@ def down_reason() -> str | None:
     with reading() as session:
         row = hosts.by_name(session, "node5")
         assert row is not None
-        return hosts.why_down(row, clock.utcnow(), 60)
+        return hosts.why_down(row, utcnow(), 60)
 
 
 def test_the_daemon_keeps_its_workers_and_takes_them_along(environment: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lmigrate.clock import ago
+from lmigrate.db.clock import ago
 from lmigrate.db.models import DomainSighting, Host, Migration, MigrationStep
 from lmigrate.db.session import reading, writing
 from lmigrate.ids import new_uuid

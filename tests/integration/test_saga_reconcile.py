@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lmigrate.clock import ago
 from lmigrate.config import settings
+from lmigrate.db.clock import ago
 from lmigrate.db.models import Host, Migration
 from lmigrate.db.session import writing
 from lmigrate.db.stores import journal

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from lmigrate.clock import ago
+from lmigrate.db.clock import ago
 from lmigrate.db.models import Host, Migration
 from lmigrate.db.session import writing
 from lmigrate.errors import ResolutionRefused

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from lmigrate.clock import utcnow
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Host, Migration, MigrationStep
 from lmigrate.db.session import reading, writing
 from lmigrate.db.stores import journal

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lmigrate.clock import utcnow
 from lmigrate.db.base import Base, RowId
+from lmigrate.db.clock import utcnow
 
 
 class InstanceAction(Base):

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lmigrate.clock import utcnow
 from lmigrate.db.base import Base, RowId
+from lmigrate.db.clock import utcnow
 from lmigrate.states import PowerState, TaskState, VmState
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lmigrate.clock import utcnow
 from lmigrate.db.base import Base, RowId
+from lmigrate.db.clock import utcnow
 from lmigrate.states import TERMINAL, HoldReason, MigrationStatus, Phase, PowerState, StepState
 
 _TERMINAL_SQL = ", ".join(f"'{status.value}'" for status in sorted(TERMINAL))

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Update, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from lmigrate.clock import utcnow
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.rows import changed
 from lmigrate.states import MAY_HAVE_EFFECTS, StepState

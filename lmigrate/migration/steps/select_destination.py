@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmigrate.clock import utcnow
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Instance, Migration
 from lmigrate.db.session import Session, writing
 from lmigrate.db.stores import hosts, journal, migrations

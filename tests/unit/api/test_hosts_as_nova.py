@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from lmigrate.clock import utcnow
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Host
 from lmigrate.ids import new_uuid
 from lmigrate.states import MigrationStatus, VmState

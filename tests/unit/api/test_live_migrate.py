@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from lmigrate import clock
 from lmigrate.config import settings
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Instance, Migration
 from lmigrate.db.session import reading, writing
 from lmigrate.ids import new_uuid
@@ -182,7 +183,7 @@ def test_old_versions_wait_and_answer_202_when_the_checks_pass(
     body: dict[str, Any],
 ) -> None:
     patient_for(20)
-    with conductor(prechecked_at=clock.utcnow()):
+    with conductor(prechecked_at=utcnow()):
         assert post(nova, guest, version, body).status_code == 202
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from flask.testing import FlaskClient
 
-from lmigrate.clock import utcnow
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Migration
 from lmigrate.states import MigrationStatus, Phase, StepState
 from tests.factories.journal import MIB, action_row, event_row, sample_row, step_row

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from lmigrate.clock import utcnow
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import MigrationStep
 from lmigrate.db.session import reading, writing
 from lmigrate.db.stores import journal

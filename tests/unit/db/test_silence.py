@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from lmigrate.clock import monotonic_s
 from lmigrate.config import DatabaseSettings
 from lmigrate.db.availability import UNAVAILABLE
+from lmigrate.db.patience import PatientConnection
 from lmigrate.db.session import make_engine
 from tests.databases import PostgresqlDatabases
 from tests.servers import postgresql_server
@@ -51,15 +52,15 @@ def test_a_connection_is_as_good_as_new_after_that(engine: Engine) -> None:
             assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1s"
 
 
-def test_the_link_is_watched_from_our_end_too() -> None:
+def test_the_link_is_watched_from_our_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
     made = make_engine(DatabaseSettings(url="postgresql+psycopg://nobody@192.0.2.1/none", silence_timeout_s=12))
-    seen: dict[str, int] = {}
+    seen: dict[str, object] = {}
 
-    def keep(_dialect: object, _record: object, _args: object, given: dict[str, int]) -> None:
+    def keep(**given: object) -> None:
         seen.update(given)
         raise ConnectionError
 
-    event.listen(made, "do_connect", keep)
+    monkeypatch.setattr(PatientConnection, "connect", keep)
     with pytest.raises(ConnectionError):
         made.connect()
     assert (seen["tcp_user_timeout"], seen["keepalives_idle"]) == (12_000, 3)

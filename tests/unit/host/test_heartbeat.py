@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lmigrate import clock
-from lmigrate.clock import ago
+from lmigrate.db.clock import ago, utcnow
 from lmigrate.db.models import Host
 from lmigrate.db.session import writing
 from lmigrate.db.stores import hosts
@@ -30,7 +30,7 @@ def alive(database: str, tmp_path: Path) -> Node:
 
 
 def why_down() -> str | None:
-    return hosts.why_down(host_record("node5"), clock.utcnow(), 60)
+    return hosts.why_down(host_record("node5"), utcnow(), 60)
 
 
 def test_a_beat_shows_that_the_host_lives(alive: Node) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from lmigrate.clock import ago
+from lmigrate.db.clock import ago
 from lmigrate.db.models import Host, Instance, Migration
 from lmigrate.db.session import engine, writing
 from lmigrate.db.stores import migrations

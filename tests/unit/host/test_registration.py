@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lmigrate.clock import ago
+from lmigrate.db.clock import ago
 from lmigrate.db.models import Host
 from lmigrate.db.session import reading, writing
 from lmigrate.errors import HypervisorTimeout

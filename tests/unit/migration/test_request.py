@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from lmigrate.clock import utcnow
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Instance, InstanceAction, Migration, MigrationStep
 from lmigrate.db.session import reading, writing
 from lmigrate.db.stores import migrations

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lmigrate.clock import utcnow
 from lmigrate.config import Settings
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import VolumeAttachment
 from lmigrate.db.session import reading
 from lmigrate.ids import new_uuid
