@@ -1,0 +1,45 @@
+"""contrib/make-certificates makes what libvirt, QEMU and our own check of them want."""
+
+from __future__ import annotations
+
+import ssl
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lmigrate.clock import utcnow
+from lmigrate.host.tls import check_tls
+
+
+def make(repository: Path, directory: Path, *hosts: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([repository / "contrib/make-certificates", directory, *hosts], capture_output=True, text=True, check=False)
+
+
+def test_a_host_is_ready_by_name_and_by_address(repository: Path, tmp_path: Path) -> None:
+    done = make(repository, tmp_path, "node5=10.0.0.5", "node6=10.0.0.6")
+    assert done.returncode == 0, done.stderr
+    for host, address in [("node5", "10.0.0.5"), ("node6", "10.0.0.6")]:
+        assert check_tls(tmp_path / host, host, utcnow()).is_ready
+        assert check_tls(tmp_path / host, address, utcnow()).is_ready
+    assert "does not name node6" in check_tls(tmp_path / "node5", "node6", utcnow()).sentence
+    private = tmp_path / "node5/libvirt/private/serverkey.pem"
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "node5/qemu/server-key.pem").stat().st_mode) == 0o640
+
+
+def test_a_host_named_later_has_the_same_authority(repository: Path, tmp_path: Path) -> None:
+    make(repository, tmp_path, "node5=10.0.0.5")
+    before = (tmp_path / "node5/cert.pem").read_bytes()
+    assert make(repository, tmp_path, "node5=10.0.0.5", "node7=10.0.0.7").returncode == 0
+    assert (tmp_path / "node5/cert.pem").read_bytes() == before
+    ssl.create_default_context(cafile=str(tmp_path / "node5/CA/cacert.pem")).load_cert_chain(
+        tmp_path / "node7/cert.pem", tmp_path / "node7/key.pem"
+    )
+    assert (tmp_path / "node5/CA/cacert.pem").read_bytes() == (tmp_path / "node7/CA/cacert.pem").read_bytes()
+
+
+@pytest.mark.parametrize("hosts", [[], ["node5"], ["../x=10.0.0.5"]])
+def test_nonsense_is_refused(repository: Path, tmp_path: Path, hosts: list[str]) -> None:
+    assert make(repository, tmp_path, *hosts).returncode == 2
