@@ -31,19 +31,24 @@ def detail() -> FlavorsAnswer:
 @route("GET", "/flavors/<flavor_id>", answer=FlavorAnswer)
 def show(flavor_id: str) -> FlavorAnswer:
     """Show the flavor that a server names as its own."""
-    vcpus, ram = _parsed(flavor_id)
+    vcpus, ram = _require(flavor_id)
     return FlavorAnswer(flavor=FlavorShown(id=flavor_id, name=flavor_id, vcpus=vcpus, ram=ram, links=links(f"flavors/{flavor_id}")))
 
 
 @route("GET", "/flavors/<flavor_id>/os-extra_specs", answer=ExtraSpecsAnswer)
 def extra_specs(flavor_id: str) -> ExtraSpecsAnswer:
     """Show what else a flavor asks for: nothing."""
-    _parsed(flavor_id)
+    _require(flavor_id)
     return ExtraSpecsAnswer()
 
 
-def _parsed(flavor_id: str) -> tuple[int, int]:
+def size_of(flavor_id: str) -> tuple[int, int]:
+    """vCPUs and MiB of memory of servers that name ``flavor_id`` as theirs; (0, 0), which no server has, when none can."""
     found = _NAME.fullmatch(flavor_id)
-    if found is None:
+    return (0, 0) if found is None else (int(found[1]), int(found[2]))
+
+
+def _require(flavor_id: str) -> tuple[int, int]:
+    if _NAME.fullmatch(flavor_id) is None:
         raise FlavorNotFound(flavor=flavor_id)
-    return int(found[1]), int(found[2])
+    return size_of(flavor_id)

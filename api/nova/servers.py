@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from api.nova import build_server
 from api.nova.blueprint import route
 from api.nova.schemas import queries
 from api.nova.schemas.server import ServerAnswer, ServersAnswer, ServersDetailAnswer
-from api.nova.states import with_status
+from api.nova.server_filter import server_filter
 from api.pagination import Link, MarkerNotFound, next_links, page_size
 from lmigrate.db.session import reading
 from lmigrate.db.stores import servers_view
-from lmigrate.db.stores.servers_view import ServerFilter, ServerRecord
+from lmigrate.db.stores.servers_view import ServerRecord
 from lmigrate.errors import InstanceNotFound
 
 
@@ -41,23 +39,14 @@ def show(server_id: str) -> ServerAnswer:
 
 
 def _page(query: queries.ServersQuery) -> list[ServerRecord]:
+    wanted = server_filter(query)
+    if wanted is None:
+        return []
     with reading() as session:
         try:
-            return servers_view.page(session, _filter(query), page_size(query.limit), query.marker)
+            return servers_view.page(session, wanted, page_size(query.limit), query.marker)
         except InstanceNotFound as error:
             raise MarkerNotFound(marker=f"[{query.marker}]") from error
-
-
-def _filter(query: queries.ServersQuery) -> ServerFilter:
-    base = with_status(query.status) if query.status else ServerFilter()
-    return replace(
-        base,
-        name=query.name,
-        host=query.host,
-        uuids=(query.uuid.lower(),) if query.uuid else None,
-        changed_since=query.changes_since,
-        changed_before=query.changes_before,
-    )
 
 
 def _links(records: list[ServerRecord], query: queries.ServersQuery) -> list[Link] | None:

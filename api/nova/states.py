@@ -15,6 +15,12 @@ _STATUS = {
     VmState.UNKNOWN: "UNKNOWN",
 }
 
+#: of which a server of Nova's can be; most never are here
+KNOWN_STATUSES = frozenset(_STATUS.values()) | {
+    *("BUILD", "DELETED", "HARD_REBOOT", "MIGRATING", "PASSWORD", "REBOOT", "REBUILD", "RESCUE", "RESIZE"),
+    *("REVERT_RESIZE", "SHELVED", "SHELVED_OFFLOADED", "SOFT_DELETED", "VERIFY_RESIZE"),
+}
+
 _POWER = {
     PowerState.NOSTATE: 0,
     PowerState.RUNNING: 1,
@@ -47,6 +53,11 @@ def with_status(name: str) -> ServerFilter:
     states = tuple(state for state, status in _STATUS.items() if status == wanted)
     shown_as_migrating = bool(set(states) & MIGRATABLE)
     return ServerFilter(vm_states=states, is_migrating=False if shown_as_migrating else None)
+
+
+def with_power_state(number: int) -> tuple[PowerState, ...]:
+    """The power states that Nova gives that number."""
+    return tuple(state for state, nova in _POWER.items() if nova == number)
 
 
 def host_status(host: Host | None, down_reason: str | None) -> str:

@@ -38,11 +38,46 @@ class Changes(Paged):
 class ServersQuery(Changes):
     """Filters of the list of servers."""
 
-    name: str | None = None
+    name: str | None = Field(None, description="Part of the name, or a simple regular expression.")
+    hostname: str | None = None
+    instance_name: str | None = None
     host: str | None = None
+    node: str | None = None
     status: str | None = None
+    vm_state: str | None = None
+    task_state: str | None = None
+    power_state: NonNegative | None = None
     uuid: str | None = None
+    flavor: str | None = None
+    project_id: str | None = None
+    user_id: str | None = None
+    all_tenants: str | None = None
+    tenant_id: str | None = None
     deleted: str | None = None
+    locked: str | None = None
+    sort_key: str | None = None
+    sort_dir: str | None = None
+    image: str | None = None
+    ip: str | None = None
+    ip6: str | None = None
+    access_ip_v4: str | None = None
+    access_ip_v6: str | None = None
+    key_name: str | None = None
+    reservation_id: str | None = None
+    tags: str | None = None
+    tags_any: str | None = Field(None, alias="tags-any")
+    not_tags: str | None = Field(None, alias="not-tags")
+    not_tags_any: str | None = Field(None, alias="not-tags-any")
+
+
+#: filters by what no server here has; a server without tags passes those that begin with "not"
+NEVER_HERE = ("image", "ip", "ip6", "access_ip_v4", "access_ip_v6", "key_name", "reservation_id", "tags", "tags_any")
+
+
+class ServersQuery275(ServersQuery):
+    """2.75: what is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class MigrationsQuery(Lenient):
@@ -150,7 +185,7 @@ class VolumeAttachmentsQuery(Lenient):
     offset: NonNegative = 0
 
 
-SERVERS: dict[str, type[BaseModel]] = {"2.1": ServersQuery}
+SERVERS: dict[str, type[BaseModel]] = {"2.1": ServersQuery, "2.75": ServersQuery275}
 MIGRATIONS: dict[str, type[BaseModel]] = {
     "2.1": MigrationsQuery,
     "2.59": MigrationsQuery259,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lmigrate.db.base import Base, RowId
@@ -13,10 +13,23 @@ from lmigrate.db.clock import utcnow
 from lmigrate.states import PowerState, TaskState, VmState
 
 
+def _partial(name: str, condition: str) -> Index:
+    return Index(name, "created_at", "uuid", sqlite_where=text(condition), postgresql_where=text(condition))
+
+
 class Instance(Base):
     """Our record of a guest.  ``host`` is where it runs; ``task_state`` is the lock of whoever works on it."""
 
     __tablename__ = "instances"
+    __table_args__ = (  # what lists ask for, newest first: a page costs the same however many there are
+        Index(None, "created_at", "uuid"),
+        Index(None, "vm_state", "created_at", "uuid"),
+        Index(None, "power_state", "created_at", "uuid"),
+        Index(None, "vcpus", "memory_mib", "created_at", "uuid"),
+        _partial("ix_instances_busy", "task_state IS NOT NULL"),
+        _partial("ix_instances_anomalous", "anomaly IS NOT NULL"),
+        # and one that only PostgreSQL has, for parts of names: see the revision "indexes for lists"
+    )
 
     uuid: Mapped[str] = mapped_column(String(36), primary_key=True)
     name: Mapped[str] = mapped_column(String(255), index=True)
@@ -32,7 +45,7 @@ class Instance(Base):
     anomaly: Mapped[str | None] = mapped_column(Text)  # e.g. "running on node5 and node6"; None when all is well
     launched_at: Mapped[datetime] = mapped_column(default=utcnow)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
-    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow, index=True)
 
 
 class BlockDeviceMapping(Base):

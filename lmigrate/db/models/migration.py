@@ -29,12 +29,14 @@ class Migration(Base):
             postgresql_where=text(f"status NOT IN ({_TERMINAL_SQL})"),
         ),
         Index("ix_migrations_created_at_id", "created_at", "id"),
+        Index(None, "user_id", "created_at", "id"),
+        Index(None, "project_id", "created_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     uuid: Mapped[str] = mapped_column(String(36), unique=True)
     instance_uuid: Mapped[str] = mapped_column(String(36), ForeignKey("instances.uuid", ondelete="CASCADE"), index=True)
-    request_id: Mapped[str] = mapped_column(String(40))
+    request_id: Mapped[str] = mapped_column(String(40), index=True)
     user_id: Mapped[str | None] = mapped_column(String(255))
     project_id: Mapped[str | None] = mapped_column(String(255))
 
@@ -70,7 +72,7 @@ class Migration(Base):
     resends: Mapped[int] = mapped_column(Integer, default=0)  # since something last moved; the pause between two grows with it
     ended_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
-    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow, index=True)
 
     # The newest progress, for Nova's wire
     memory_total_bytes: Mapped[int] = mapped_column(default=0)

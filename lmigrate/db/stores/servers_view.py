@@ -8,24 +8,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, select
+from sqlalchemy import Select, and_, false, func, select
 from sqlalchemy.orm import Session
 
 from lmigrate.db.models import BlockDeviceMapping, DomainSighting, Host, Instance, Migration
+from lmigrate.db.stores import name_pattern
 from lmigrate.db.stores.paging import newest_first
 from lmigrate.errors import InstanceNotFound
-from lmigrate.states import TERMINAL, TaskState, VmState
+from lmigrate.states import TERMINAL, PowerState, TaskState, VmState
 
 
 @dataclass(frozen=True)
 class ServerFilter:
     """Which instances; a field left at None asks for nothing."""
 
-    name: str | None = None  # part of the name; ^ and $ anchor it as in Nova's regular expressions
+    name: str | None = None  # part of the name, or a regular expression
     host: str | None = None
     uuids: tuple[str, ...] | None = None
     vm_states: tuple[VmState, ...] | None = None
+    power_states: tuple[PowerState, ...] | None = None
     is_migrating: bool | None = None
+    size: tuple[int, int] | None = None  # vCPUs, MiB of memory
     has_anomaly: bool | None = None
     changed_since: datetime | None = None
     changed_before: datetime | None = None
@@ -114,7 +117,7 @@ def _get(session: Session, uuid: str) -> Instance:
 def _filtered(wanted: ServerFilter) -> Select[Any]:
     query = select(Instance)
     if wanted.name is not None:
-        query = query.where(_name_like(wanted.name))
+        query = query.where(name_pattern.matches(Instance.name, wanted.name))
     if wanted.host is not None:
         query = query.where(Instance.host == wanted.host)
     if wanted.uuids is not None:
@@ -125,6 +128,10 @@ def _filtered(wanted: ServerFilter) -> Select[Any]:
 
 
 def _filtered_more(query: Select[Any], wanted: ServerFilter) -> Select[Any]:
+    if wanted.power_states is not None:
+        query = query.where(Instance.power_state.in_(wanted.power_states) if wanted.power_states else false())
+    if wanted.size is not None:
+        query = query.where(Instance.vcpus == wanted.size[0], Instance.memory_mib == wanted.size[1])
     if wanted.is_migrating is not None:
         migrating = Instance.task_state == TaskState.MIGRATING
         query = query.where(migrating if wanted.is_migrating else Instance.task_state.is_(None))
@@ -135,18 +142,6 @@ def _filtered_more(query: Select[Any], wanted: ServerFilter) -> Select[Any]:
     if wanted.changed_before is not None:
         query = query.where(Instance.updated_at <= wanted.changed_before)
     return query
-
-
-def _name_like(text: str) -> ColumnElement[bool]:
-    starts, ends = text.startswith("^"), text.endswith("$")
-    bare = text.removeprefix("^").removesuffix("$")
-    if starts and ends:
-        return Instance.name == bare
-    if starts:
-        return Instance.name.startswith(bare, autoescape=True)
-    if ends:
-        return Instance.name.endswith(bare, autoescape=True)
-    return Instance.name.contains(bare, autoescape=True)
 
 
 def _with_details(session: Session, instances: Sequence[Instance]) -> list[ServerRecord]:

@@ -81,6 +81,32 @@ FILTERS: list[tuple[str, list[str]]] = [
     ("status=SHUTOFF", []),
     ("status=nonsense", []),
     ("deleted=False&all_tenants=True", ["db1", "web1", "web10"]),
+    ("deleted=true", []),
+    ("status=PAUSED&status=ACTIVE", ["db1", "web10"]),  # the last one counts
+    ("name=web[0-9]%2B$", ["web1", "web10"]),
+    ("name=^(db|web)1$", ["db1", "web1"]),
+    ("hostname=db", ["db1"]),
+    ("instance_name=db1", ["db1"]),
+    ("node=node6", ["web10"]),
+    ("vm_state=active", ["db1", "web1", "web10"]),
+    ("vm_state=active&status=PAUSED", []),
+    ("vm_state=nonsense", []),
+    ("task_state=migrating", ["web1"]),
+    ("task_state=migrating&status=ACTIVE", []),
+    ("task_state=deleting", []),
+    ("power_state=1", ["db1", "web1", "web10"]),
+    ("power_state=4", []),
+    ("flavor=1vcpu-1024mib", ["db1", "web1", "web10"]),
+    ("flavor=m1.tiny", []),
+    ("project_id=admin", ["db1", "web1", "web10"]),
+    ("project_id=other", []),
+    ("user_id=other", []),
+    ("locked=true", []),
+    ("locked=false", ["db1", "web1", "web10"]),
+    ("ip=10.0.0.5", []),  # no server has an address here; all of them would be a dangerous answer
+    ("tags=x", []),
+    ("not-tags=x", ["db1", "web1", "web10"]),
+    ("sort_key=created_at&sort_dir=desc", ["db1", "web1", "web10"]),
     ("limit=0", []),
     ("changes-since=2026-06-01T00:00:00Z", ["db1"]),
     ("changes-before=2026-06-01T00:00:00", ["web1", "web10"]),
@@ -102,6 +128,10 @@ def test_filters(nova: Call, save: Save, subtests: pytest.Subtests) -> None:
 REFUSED_QUERIES: list[tuple[str, str]] = [
     ("limit=-1", "limit"),
     ("limit=x", "limit"),
+    ("name=(a%2B)%2B", "name"),
+    ("sort_key=display_name", "newest first"),
+    ("sort_dir=asc", "newest first"),
+    ("power_state=on", "power_state"),
     ("marker=nope", "nope"),
     ("changes-since=yesterday", "date-time"),
     ("changes-since=2026-06-01T00:00:00Z&changes-before=2026-05-01T00:00:00Z", "changes-since must be less"),
@@ -176,3 +206,14 @@ def test_groups_are_shown_but_not_listed(nova: Call, save: Save) -> None:
     assert answer is not None
     assert "server_groups" not in answer["servers"][0]
     assert "pinned_availability_zone" in answer["servers"][0]
+
+
+def test_a_status_that_nova_does_not_know_is_refused_from_2_38(nova: Call) -> None:
+    for version, status in [("2.37", 200), ("2.38", 400)]:
+        assert nova("GET", "/servers?status=nonsense", version).status_code == status
+    assert nova("GET", "/servers?status=VERIFY_RESIZE", "2.96").status_code == 200
+
+
+def test_a_parameter_that_is_not_known_is_refused_from_2_75(nova: Call) -> None:
+    for version, status in [("2.74", 200), ("2.75", 400)]:
+        assert nova("GET", "/servers?foo=1", version).status_code == status
