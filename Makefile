@@ -14,8 +14,8 @@ UV := $(BIN)/uv --quiet
 COMPILE := $(UV) pip compile --generate-hashes --no-annotate --upgrade \
 	--python-version 3.11 --python-platform x86_64-unknown-linux-gnu --custom-compile-command 'make lock'
 LOCKS := build base dev
-# What the extras of pyproject.toml need. The tests use cinder; brick needs a kernel initiator and is not installed.
-EXTRAS := cinder brick
+# What the extras of pyproject.toml need. The tests use cinder and keystone; brick needs a kernel initiator and is not installed.
+EXTRAS := cinder brick keystone
 # OpenStack's own clients, which the tests drive: each with the libraries of its day, in an environment of its own.
 CLIENTS := osc-10 osc-7 osc-6
 CLIENTS_DIR := .clients
@@ -39,11 +39,11 @@ deps: ## Install the Debian packages of requirements/debian.txt that are missing
 venv: $(VENV)/.stamp $(VENV)/nova/.stamp ## Build the virtual environment from the hashed locks
 
 # Not pyproject.toml: most of it is for the tools. After a change of its [project] table: rm .venv/.stamp
-$(VENV)/.stamp: setup.py $(LOCKS:%=requirements/%.txt) requirements/cinder.txt
+$(VENV)/.stamp: setup.py $(LOCKS:%=requirements/%.txt) requirements/cinder.txt requirements/keystone.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lmigrate needs Python 3.11 or newer")'
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --require-hashes -r requirements/build.txt
-	$(PIP) install --require-hashes --no-build-isolation -r requirements/base.txt -r requirements/dev.txt -r requirements/cinder.txt
+	$(PIP) install --require-hashes --no-build-isolation -r requirements/base.txt -r requirements/dev.txt -r requirements/cinder.txt -r requirements/keystone.txt
 	$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	touch $@
 
@@ -149,11 +149,12 @@ run: venv ## Start every process of the Procfile on this machine
 # -- housekeeping ---------------------------------------------------------------------------------
 
 .PHONY: docs
-docs: venv ## Write the generated pages: settings, command line, clients, API reference, API samples
+docs: venv ## Write the generated pages: settings, command line, clients, API reference, operations, API samples
 	$(BIN)/python docs/settings.py
 	$(BIN)/python docs/cli.py
 	$(BIN)/python -m tests.clients.table
 	$(BIN)/python -m api.docs
+	$(BIN)/python -m api.policy_page
 	$(BIN)/python -m tests.contract.api_samples
 
 .PHONY: clean

@@ -1,49 +1,83 @@
-"""Who asks.  There is no authentication yet: whoever can reach the loopback address is the administrator."""
+"""Who asks, and whether anybody has to say so."""
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from typing import Literal
 
-from lmigrate.errors import LmigrateError
+from flask import g, request
 
+from lmigrate.config import ApiSettings, AuthSettings
+from lmigrate.states import Role
 
-class UnsafeBind(LmigrateError):
-    """The API has no authentication yet and does not listen on {bind}: set api.bind (LMIGRATE_API__BIND) to a loopback address
-    such as 127.0.0.1:8774, and reach it from elsewhere through a tunnel or a proxy that authenticates.
-    """
+#: the one project that everything belongs to, in Nova's words
+PROJECT = "admin"
+Mode = Literal["token", "keystone", "none"]
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom a request is made for, in Nova's words."""
+    """Whom a request is made for."""
 
     user_id: str
     project_id: str
+    role: Role
+    token_uuid: str | None = None
 
 
-ADMINISTRATOR = Caller(user_id="admin", project_id="admin")
+#: everybody, where nobody is asked
+ADMINISTRATOR = Caller(user_id="admin", project_id=PROJECT, role=Role.ADMIN)
 
 
 def current() -> Caller:
-    """Who makes the present request."""
-    return ADMINISTRATOR
+    """Who makes the present request.  There is nobody on routes that are open to everybody."""
+    found: Caller = g.caller
+    return found
 
 
-def require_loopback(bind: str) -> None:
-    """Accept loopback addresses and UNIX sockets only.
+def known() -> Caller | None:
+    """Who makes the present request, if that is known yet."""
+    found: Caller | None = g.get("caller")
+    return found
 
-    Raises:
-        UnsafeBind: others could reach the API.
+
+def address() -> str:
+    """Where the present request comes from; ``unix`` for a UNIX socket."""
+    return (request.remote_addr or "unix")[:45]
+
+
+def mode_of(auth: AuthSettings, bind: str) -> Mode:
+    """Whether callers at ``bind`` must say who they are.
+
+    On a loopback address only this machine's users can ask, who are its administrators where lmigrate is tried out;
+    so that it can be tried without a set-up, nobody is asked there unless the settings say so.
     """
+    if auth.mode != "auto":
+        return auth.mode
+    return "none" if is_local(bind) else "token"
+
+
+def is_local(bind: str) -> bool:
+    """Whether only this machine's own users reach ``bind``."""
     if bind.startswith("unix:"):
-        return
+        return True
     host = bind.rpartition(":")[0].strip("[]")
     if host == "localhost":
-        return
+        return True
     try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise UnsafeBind(bind=bind)
+        return False
+
+
+def why_risky(mode: Mode, bind: str, api: ApiSettings, *, has_tls: bool) -> list[str]:
+    """What whoever starts the API at ``bind`` should read, a sentence each."""
+    if mode == "none":
+        reached_by = "every user of this machine" if is_local(bind) else "everybody who reaches it"
+        return [
+            f'NO AUTHENTICATION at {bind}: {reached_by} is the administrator. Set auth.mode = "token" (LMIGRATE_AUTH__MODE) to change that.'
+        ]
+    if is_local(bind) or has_tls or api.proxies:
+        return []
+    return [f"NO TLS at {bind}: tokens travel in the clear. Set tls.cert_file and tls.key_file, or put a proxy with TLS in front."]

@@ -85,7 +85,7 @@ def contract(
     errors: tuple[int, ...] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a view of ``/v1``: it gets ``query`` and ``json`` as keyword arguments and returns ``answer``."""
-    declared = {400, 500, 503, *errors} | ({413, 415} if body else set())
+    declared = {400, 401, 403, 429, 500, 503, *errors} | ({413, 415} if body else set())
     responses = {"HTTP_200": answer} | {f"HTTP_{status}": Problem for status in sorted(declared)}
     resp = SpecResponse(**responses)
 

@@ -28,7 +28,10 @@ Two APIs on one port (`LMIGRATE_API__BIND`, 127.0.0.1:8774 unless set):
 Besides: `GET /healthz` (the process lives), `GET /readyz` (database and broker answer; 503 says which does not),
 `GET /` and `GET /v2.1` (version documents).
 
-There is no authentication yet, so the API listens on loopback addresses only.
+Who may do what: [operations and roles](operations.md). A token is sent as `Authorization: Bearer …`, as `X-Auth-Token: …` or with its
+name as HTTP basic; the version documents, `/healthz` and `/readyz` need none. On loopback addresses nobody is asked unless
+`LMIGRATE_AUTH__MODE=token`. `POST /identity/v3/auth/tokens` is a small Keystone for clients that want one. 401: no good token; 403:
+its role does not do; 429: too many requests, and `Retry-After` says when to come back.
 
 Bodies are JSON (`Content-Type: application/json`, else 415) of at most `LMIGRATE_API__MAX_BODY_BYTES` (else 413).
 Every answer carries its request id in `x-openstack-request-id` and `x-compute-request-id`.

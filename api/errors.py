@@ -1,6 +1,6 @@
 """The one place where an error becomes an HTTP answer.
 
-Under ``/v1`` an RFC 9457 problem document, everywhere else a Nova fault
+Under ``/v1`` an RFC 9457 problem document, under ``/identity`` Keystone's, everywhere else a Nova fault
 (``{"itemNotFound": {"code": 404, "message": …}}``).  What is not listed here is a
 500 whose message says nothing but the request id; the stack goes to the log.
 """
@@ -11,12 +11,13 @@ import re
 from http import HTTPStatus
 
 import structlog
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from api import request_ids
 from api.body import MalformedBody
 from api.microversions import InvalidVersion, VersionNotSupported
+from api.refusals import Forbidden, OverLimit, Unauthenticated
 from lmigrate import errors as lm
 from lmigrate.db.availability import UNAVAILABLE, kind_of
 
@@ -27,9 +28,14 @@ STATUS: tuple[tuple[type[lm.LmigrateError], int], ...] = (
     (VersionNotSupported, 406),
     (InvalidVersion, 400),
     (MalformedBody, 400),
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (OverLimit, 429),
     (lm.InstanceNotFound, 404),
     (lm.MigrationNotFound, 404),
     (lm.VolumeNotFound, 404),
+    (lm.TokenNotFound, 404),
+    (lm.AuditEventNotFound, 404),
     (lm.VolumeExists, 409),
     (lm.InstanceInvalidState, 409),
     (lm.AbortTooLate, 409),
@@ -89,9 +95,18 @@ def status_of(error: lm.LmigrateError) -> int:
 
 def answer(status: int, code: str, message: str) -> Response:
     """The error's document, in the words of the API that was asked."""
-    made = _problem(status, code, message) if request.path.startswith("/v1") else _fault(status, message)
+    g.error_code = code
+    made = _document(status, code, message)
     made.status_code = status
     return made
+
+
+def _document(status: int, code: str, message: str) -> Response:
+    if request.path.startswith("/v1"):
+        return _problem(status, code, message)
+    if request.path.startswith("/identity"):
+        return jsonify({"error": {"code": status, "title": HTTPStatus(status).phrase, "message": message}})
+    return _fault(status, message)
 
 
 def _fault(status: int, message: str) -> Response:
@@ -119,7 +134,10 @@ def _lmigrate_error(error: lm.LmigrateError) -> Response:
         log.error("request failed", error=str(error), code=error.code, exc_info=error)
     if status == 500 and not isinstance(error, lm.PrechecksNotEnded):  # the migration goes on: who asked must know
         return answer(status, "UnexpectedError", _unexpected_message())
-    return _unavailable(error.code, str(error)) if status == 503 else answer(status, error.code, str(error))
+    made = _unavailable(error.code, str(error)) if status == 503 else answer(status, error.code, str(error))
+    for name, value in getattr(error, "headers", ()):
+        made.headers.add(name, value)
+    return made
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from api import caller
 from api.app import create_app
+from api.slow_clients import ImpatientWorker
 from lmigrate import log
-from lmigrate.config import settings
+from lmigrate.config import Settings, settings
 from lmigrate.errors import LmigrateError
+
+
+class NoCertificate(LmigrateError):
+    """api.tls is set, but tls.cert_file and tls.key_file are not."""
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -20,13 +27,15 @@ class Server(BaseApplication):  # type: ignore[misc]
         """Our settings instead of gunicorn's command line."""
         options = settings().api
         chosen: dict[str, Any] = {
+            **tls_files(settings()),
             "bind": options.bind,
-            "worker_class": "gthread",
+            "worker_class": ImpatientWorker,
             "threads": options.threads,
             "timeout": 120,  # of a worker that does not answer at all, not of a request
             "graceful_timeout": 10,
             "keepalive": 5,
             "limit_request_line": 8190,
+            "forwarded_allow_ips": "",  # api.proxies says whom to believe
             "proc_name": "lmigrate-api",
             "control_socket_disable": True,
         }
@@ -40,10 +49,32 @@ class Server(BaseApplication):  # type: ignore[misc]
         return create_app()
 
 
+def tls_files(options: Settings) -> dict[str, str]:
+    """gunicorn's settings for HTTPS; empty for HTTP.
+
+    Raises:
+        NoCertificate: HTTPS is wanted, but there is no certificate.
+    """
+    tls = options.tls
+    if options.api.tls and tls.cert_file is None:
+        raise NoCertificate
+    if options.api.tls is False or tls.cert_file is None:
+        return {}
+    return {"certfile": str(tls.cert_file), "keyfile": str(tls.key_file)}
+
+
+def say_risks(options: Settings) -> None:
+    """Write to standard error, whatever the log's level, what whoever starts this should know."""
+    mode = caller.mode_of(options.auth, options.api.bind)
+    for sentence in caller.why_risky(mode, options.api.bind, options.api, has_tls=bool(tls_files(options))):
+        sys.stderr.write(f"WARNING: {sentence}\n")
+
+
 def main() -> None:
     """Serve until told to stop."""
     try:
         create_app()  # so that a wrong setting ends the command, not a worker again and again
+        say_risks(settings())
     except LmigrateError as error:
         raise SystemExit(f"Error: {' '.join(str(error).split())}") from None
     Server().run()

@@ -9,17 +9,23 @@ from __future__ import annotations
 import os
 import socket
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from lmigrate.ids import is_host_name
+from lmigrate.states import Role
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+#: so many in a span of time; empty: no limit
+Rate = Annotated[str, Field(pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day))?$")]
 
 
 class DatabaseSettings(_Section):
@@ -147,6 +153,79 @@ class ApiSettings(_Section):
     bind: str = Field("127.0.0.1:8774", description="Address and port to listen on.")
     threads: int = Field(32, ge=1, description="Requests served side by side; a client before 2.34 holds one until the checks have ended.")
     max_body_bytes: int = Field(65536, ge=1024, description="Largest accepted request body.")
+    tls: bool | None = Field(None, description="Serve HTTPS with the certificate of [tls]; unset: as soon as there is one.")
+    proxies: list[str] = Field(
+        default_factory=list,
+        description="Networks (10.0.0.9/32), or `unix` for UNIX sockets, whose X-Forwarded-For, -Proto and -Host are believed: your proxy, and nobody else.",
+    )
+    caller_rate: Rate = Field(
+        "6000/minute", description="Requests of one caller; more are answered 429. Without authentication nothing is counted."
+    )
+    address_rate: Rate = Field("12000/minute", description="Requests from one address, whoever asks.")
+    failure_rate: Rate = Field(
+        "20/minute", description="Wrong credentials from one address; after that it is answered 429 until the time is over."
+    )
+    rate_storage: SecretStr = Field(
+        SecretStr("memory://"),
+        description="Where requests are counted: memory:// (each API process for itself) or a redis://, rediss:// or redis+unix:// URL.",
+    )
+    read_timeout_s: float = Field(10.0, gt=0, description="How long a client may be silent in the middle of a request, in seconds.")
+    request_timeout_s: float = Field(
+        150.0,
+        gt=0,
+        description="A request that has not been answered by then is cut, in seconds; longer than migration.sync_precheck_timeout_s.",
+    )
+
+    @field_validator("proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for one in value:
+            if one != "unix":
+                ip_network(one)
+        return value
+
+
+class AuthSettings(_Section):
+    """Who may use the API."""
+
+    mode: Literal["auto", "token", "keystone", "none"] = Field(
+        "auto",
+        description="token: bearer tokens, HTTP basic, the small Keystone; keystone: those, and the tokens of a real Keystone (the extra `keystone`); none: whoever reaches it is the administrator; auto: none on loopback addresses and UNIX sockets, token anywhere else.",
+    )
+    session_lifetime_s: float = Field(3600.0, gt=0, description="How long a token that the small Keystone gives out is good, in seconds.")
+    keystone: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Options of keystonemiddleware's [keystone_authtoken]: auth_type, auth_url, username, password, project_name, user_domain_id, www_authenticate_uri …",
+    )
+    keystone_roles: dict[str, Role] = Field(
+        default_factory=dict,
+        description="Role in Keystone → role here (a caller has the highest of theirs); unset: admin, operator and reader are called the same there.",
+    )
+
+
+class AuditSettings(_Section):
+    """The record of every change that was asked for over HTTP."""
+
+    keep_days: float = Field(365.0, gt=0, description="Events older than this are deleted, in days.")
+
+
+class TlsSettings(_Section):
+    """One certificate for everything that this machine says to others: the API's HTTPS, Redis (rediss:// URLs) and PostgreSQL.
+
+    libvirt and QEMU read theirs from host.pki_dir.
+    """
+
+    ca_file: Path | None = Field(
+        None, description="Certificates (PEM) that others' are checked against. With it PostgreSQL is spoken to with sslmode=verify-full."
+    )
+    cert_file: Path | None = Field(None, description="This machine's certificate (PEM), good as server and as client.")
+    key_file: Path | None = Field(None, description="Its key (PEM), readable by the daemons only.")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("tls.cert_file and tls.key_file go together")
+        return self
 
 
 class FlowerSettings(_Section):
@@ -292,6 +371,9 @@ class Settings(BaseSettings):
     scheduler: SchedulerSettings = Field(default_factory=SchedulerSettings)
     migration: MigrationSettings = Field(default_factory=MigrationSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
+    auth: AuthSettings = Field(default_factory=AuthSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+    tls: TlsSettings = Field(default_factory=TlsSettings)
     flower: FlowerSettings = Field(default_factory=FlowerSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     secrets: SecretSettings = Field(default_factory=SecretSettings)

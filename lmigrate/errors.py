@@ -4,7 +4,8 @@
     ├── RequestError        the request is at fault: another host cannot help
     │   ├── InvalidInput, UnknownHost, InstanceNotFound, MigrationNotFound
     │   ├── InstanceInvalidState, AbortTooLate, NotHeld, ResolutionRefused, MigrationAborted, NoValidHost
-    │   └── InvalidLocalStorage, InvalidSharedStorage, NotMigratable
+    │   ├── InvalidLocalStorage, InvalidSharedStorage, NotMigratable
+    │   └── TokenNotFound, AuditEventNotFound
     ├── HostError           one host is at fault: the conductor may try the next
     │   ├── MigrationPreCheckError, ComputeServiceUnavailable, UnableToMigrateToSelf
     │   ├── InvalidHypervisorType, DestinationHypervisorTooOld, InvalidCPUInfo
@@ -194,6 +195,14 @@ class VolumeExists(RequestError):
 
 class VolumeRefused(RequestError):
     """Volume {name} was not registered: {reason}"""
+
+
+class TokenNotFound(RequestError):
+    """Token {token} could not be found. `lmigrate token list` shows those that there are."""
+
+
+class AuditEventNotFound(RequestError):
+    """Audit event {event} could not be found."""
 
 
 class BrokerUnavailable(LmigrateError):

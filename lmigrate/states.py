@@ -146,3 +146,16 @@ class AttachmentState(StrEnum):
     GRANTING = "granting"  # the row is there; the storage may or may not know of it
     GRANTED = "granted"  # the storage lets the host in
     REVOKING = "revoking"  # the storage may or may not have taken it back
+
+
+class Role(StrEnum):
+    """What a caller of the API may do; each role may do what the one before it may."""
+
+    READER = "reader"  # look at everything but tokens and the audit
+    OPERATOR = "operator"  # move guests, abort, enable and disable hosts
+    ADMIN = "admin"  # say where a held guest runs, register volumes, tokens, the audit
+
+    def may(self, needed: Role) -> bool:
+        """Whether what ``needed`` may do is permitted to this role, too."""
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(needed)

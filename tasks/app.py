@@ -13,6 +13,9 @@ from lmigrate import log
 from lmigrate.config import settings
 from lmigrate.ids import is_host_name
 
+#: between two looks for what may be forgotten (sessions, audit), in seconds
+TIDY_INTERVAL_S = 900.0
+
 
 def transport_options(host: str) -> dict[str, Any]:
     """Options of the Redis transport; each host has keys of its own for messages in flight, so that an ACL can part them."""
@@ -69,6 +72,7 @@ def make_app() -> Celery:
                 "schedule": settings().conductor.reconcile_interval_s,
                 "options": {"queue": "conductor"},
             },
+            "tidy": {"task": "lmigrate.tidy", "schedule": TIDY_INTERVAL_S, "options": {"queue": "conductor"}},
             **{f"sweep_storage.{backend}": _sweep(backend) for backend in settings().storage.backends},
         },
     )

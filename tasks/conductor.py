@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lmigrate.access import housekeeping
 from lmigrate.config import settings
 from lmigrate.migration import reconcile as reconciler
 from lmigrate.migration import rollback as rollbacks
@@ -49,3 +50,9 @@ def reconcile(_self: LmigrateTask) -> str:
     if not _PACE.admits():
         return "has only just looked"
     return "; ".join(reconciler.reconcile(settings(), CeleryDispatcher())) or "nothing stands still"
+
+
+@task("tidy")
+def tidy(_self: LmigrateTask) -> str:
+    """The beat's broom."""
+    return housekeeping.tidy(settings())

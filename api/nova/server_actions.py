@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
+from api import policy
 from api.body import MalformedBody, json_object
 from api.nova import live_migrate
 from api.nova.blueprint import nova
@@ -38,5 +39,6 @@ def act(server_id: str) -> Response:
         raise MalformedBody(reason="exactly one key, the action, is needed")
     if keys[0] not in ACTIONS:
         raise NoSuchAction(action=keys[0])
+    policy.require(f"nova.{keys[0]}")
     response: Response = ACTIONS[keys[0]](server_id=server_id)
     return response

@@ -18,6 +18,11 @@ Json = dict[str, Any]
 NOVA_VERSION = {"OpenStack-API-Version": "compute 2.67"}
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _PAGE = 200
+#: what the API cannot know to say: how its answer is dealt with here
+_REMEDIES = {
+    401: " Set LMIGRATE_TOKEN to a token; an administrator makes one with `lmigrate token create`, the first one with --local.",
+    403: " `lmigrate token whoami` shows your role; an administrator gives another with `lmigrate token create --role`.",
+}
 
 
 class Client:
@@ -46,6 +51,10 @@ class Client:
     def post(self, path: str, body: Json) -> Json:
         """POST, and the JSON object that comes back."""
         return self._json(self._send("POST", path, json=body))
+
+    def delete(self, path: str) -> Json:
+        """DELETE, and the JSON object that comes back."""
+        return self._json(self._send("DELETE", path))
 
     def pages(self, path: str, key: str, limit: int | None = None, **query: object) -> Iterator[Json]:
         """The rows of a list of ``/v1``, page after page, at most ``limit``."""
@@ -136,7 +145,7 @@ class Client:
                 f"The API at {self.url} cannot be reached ({error}). Is it running (`lmigrate api run`), and is LMIGRATE_URL right?",
             ) from error
         if response.is_error:
-            raise Refused(_message(response), response.status_code)
+            raise Refused(_message(response) + _REMEDIES.get(response.status_code, ""), response.status_code)
         return response
 
     def _json(self, response: httpx.Response) -> Json:

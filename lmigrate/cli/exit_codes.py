@@ -18,10 +18,13 @@ class ExitCode(IntEnum):
     UNREACHABLE = 5
     MIGRATION_FAILED = 6
     MIGRATION_CANCELLED = 7
+    DENIED = 8
 
 
 #: HTTP status → exit code; any other is FAILED
 OF_STATUS = {
+    401: ExitCode.DENIED,
+    403: ExitCode.DENIED,
     404: ExitCode.NOT_FOUND,
     409: ExitCode.CONFLICT,
     502: ExitCode.UNREACHABLE,

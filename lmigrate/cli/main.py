@@ -16,6 +16,8 @@ COMMANDS = {
     "migration": ("lmigrate.cli.migration_cmd:migration", "Migrations: list, show, watch, abort, resolve."),
     "host": ("lmigrate.cli.host_cmd:host", "Hosts: list, show, enable, disable; `run` is the host's daemon."),
     "service": ("lmigrate.cli.service_cmd:service", "The hosts' daemons as Nova's services: list, enable, disable, force-down."),
+    "token": ("lmigrate.cli.token_cmd:token", "Tokens: who may use the API, and as what."),
+    "audit": ("lmigrate.cli.audit_cmd:audit", "The audit: who wanted to change what, and what became of it."),
     "volume": ("lmigrate.cli.volume_cmd:volume", "Volumes: list, show, register, attachments."),
     "api": ("lmigrate.cli.daemon_cmd:api", "The HTTP API."),
     "conductor": ("lmigrate.cli.daemon_cmd:conductor", "The conductor: chooses destinations, rolls back, reconciles."),
@@ -38,6 +40,7 @@ Exit codes:
   5  the API cannot be reached, or is not ready
   6  the migration failed
   7  the migration was cancelled
+  8  the API does not know you, or does not let you
 \b
 Examples:
   lmigrate server list

@@ -10,7 +10,18 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
 from lmigrate.db.types import EnumValue, UtcDateTime
-from lmigrate.states import AttachmentState, HoldReason, MigrationStatus, Phase, PowerState, StepState, TaskState, VmState, VolumeState
+from lmigrate.states import (
+    AttachmentState,
+    HoldReason,
+    MigrationStatus,
+    Phase,
+    PowerState,
+    Role,
+    StepState,
+    TaskState,
+    VmState,
+    VolumeState,
+)
 
 #: batch mode (SQLite cannot alter a table) finds constraints by name
 NAMING = {
@@ -45,4 +56,5 @@ class Base(DeclarativeBase):
         TaskState: EnumValue(TaskState),
         PowerState: EnumValue(PowerState),
         VolumeState: EnumValue(VolumeState),
+        Role: EnumValue(Role),
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from lmigrate.db.models import Host, Instance, Migration, Volume, VolumeAttachment
+from lmigrate.db.models import ApiToken, AuditEvent, Host, Instance, Migration, Volume, VolumeAttachment
 from lmigrate.db.session import writing
-from lmigrate.states import AttachmentState, MigrationStatus, Phase, PowerState, StepState, VmState
+from lmigrate.states import AttachmentState, MigrationStatus, Phase, PowerState, Role, StepState, VmState
 from tests.factories.journal import MIB, action_row, event_row, sample_row, step_row
 from tests.factories.records import disk_row, host_row, instance_row, migration_row, sighting_row
 
@@ -20,6 +20,7 @@ STOPPED = "33333333-3333-4333-8333-333333333333"
 NODE5 = "55555555-5555-4555-8555-555555555555"
 VOLUME = "88888888-8888-4888-8888-888888888888"
 ATTACHMENT = "99999999-9999-4999-8999-999999999999"
+TOKEN = "aaaaaaaa-1111-4111-8111-aaaaaaaaaaaa"
 REQUEST = "req-77777777-7777-4777-8777-777777777777"
 
 
@@ -42,6 +43,7 @@ def populate() -> None:
     _add(sighting_row("node5", moving, seen_at=at(5)), sighting_row("node5", idle, seen_at=at(5)))
     _story(running)
     _volume(idle)
+    _access()
 
 
 def _story(migration: Migration) -> None:
@@ -54,6 +56,16 @@ def _story(migration: Migration) -> None:
     _add(action)
     for event, host in [("conductor_live_migrate_instance", None), ("compute_check_can_live_migrate_destination", "node6")]:
         _add(event_row(action, event, host=host, started_at=at(5), finished_at=at(5.01)))
+
+
+def _access() -> None:
+    """A token, and what was done with it."""
+    token = ApiToken(uuid=TOKEN, name="ann", role=Role.OPERATOR, digest="0" * 64, created_by="the command line", created_at=at(0))
+    token.last_used_at, token.last_used_from = at(5), "192.0.2.7"
+    path = f"/v2.1/servers/{MOVING}/action"
+    details = {"host": "node6", "block_migration": "auto"}
+    told = {"method": "POST", "path": path, "operation": "nova.os-migrateLive", "details": details, "status": 202}
+    _add(token, AuditEvent(at=at(5), request_id=REQUEST, user_id="ann", token_uuid=TOKEN, role=Role.OPERATOR, address="192.0.2.7", **told))
 
 
 def _volume(guest: Instance) -> None:

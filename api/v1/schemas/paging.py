@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from api.contract import Shape
 
@@ -12,6 +13,20 @@ from api.contract import Shape
 MAX_LIMIT = 1000
 
 Moment = AwareDatetime
+
+
+def _rfc3339(value: object) -> object:
+    """Numbers and free forms, of which pydantic makes moments too, are refused: the contract says date-time."""
+    if isinstance(value, str) and not _RFC3339.match(value):
+        raise ValueError("a moment such as 2026-11-25T12:00:00Z is needed")
+    if isinstance(value, int | float):
+        raise ValueError("a moment such as 2026-11-25T12:00:00Z is needed, not a number")  # noqa: TRY004 - pydantic's way of refusing
+    return value
+
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
+#: as clients write it
+SentMoment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Rows in this page at most.")]
 #: what a name is made of; PostgreSQL cannot even be asked for NUL
 NAME = r"^[^\x00]+$"

@@ -1,5 +1,6 @@
 """All models, so that importing this package fills the metadata."""
 
+from lmigrate.db.models.access import ApiToken, AuditEvent
 from lmigrate.db.models.action import InstanceAction, InstanceActionEvent
 from lmigrate.db.models.host import Host, Reservation
 from lmigrate.db.models.instance import BlockDeviceMapping, DomainSighting, Instance
@@ -7,6 +8,8 @@ from lmigrate.db.models.migration import Migration, MigrationStep, Observation, 
 from lmigrate.db.models.volume import Volume, VolumeAttachment
 
 __all__ = [
+    "ApiToken",
+    "AuditEvent",
     "BlockDeviceMapping",
     "DomainSighting",
     "Host",

@@ -1,14 +1,31 @@
 import pytest
 
-from api.caller import UnsafeBind, require_loopback
+from api.caller import is_local, mode_of, why_risky
+from lmigrate.config import ApiSettings, AuthSettings
+
+LOCAL = ["127.0.0.1:8774", "127.8.8.8:1", "[::1]:8774", "localhost:8774", "unix:/run/lmigrate/api.sock"]
+REMOTE = ["0.0.0.0:8774", "[::]:8774", ":8774", "10.0.0.1:8774", "node5:8774", "8774", "fd://3"]
 
 
-@pytest.mark.parametrize("bind", ["127.0.0.1:8774", "127.8.8.8:1", "[::1]:8774", "localhost:8774", "unix:/run/lmigrate/api.sock"])
-def test_loopback_is_served(bind: str) -> None:
-    require_loopback(bind)
+@pytest.mark.parametrize("bind", LOCAL)
+def test_nobody_is_asked_on_loopback_unless_the_settings_say_so(bind: str) -> None:
+    assert is_local(bind)
+    assert mode_of(AuthSettings(), bind) == "none"
+    assert mode_of(AuthSettings(mode="token"), bind) == "token"
 
 
-@pytest.mark.parametrize("bind", ["0.0.0.0:8774", "[::]:8774", ":8774", "10.0.0.1:8774", "node5:8774", "8774", "fd://3"])
-def test_anything_else_is_refused_while_there_is_no_authentication(bind: str) -> None:
-    with pytest.raises(UnsafeBind, match="no authentication"):
-        require_loopback(bind)
+@pytest.mark.parametrize("bind", REMOTE)
+def test_everybody_is_asked_anywhere_else_unless_none_is_asked_for_by_name(bind: str) -> None:
+    assert not is_local(bind)
+    assert mode_of(AuthSettings(), bind) == "token"
+    assert mode_of(AuthSettings(mode="none"), bind) == "none"
+
+
+def test_what_is_risky_is_said_loudly() -> None:
+    api = ApiSettings()
+    assert "NO AUTHENTICATION at 127.0.0.1:1: every user of this machine" in why_risky("none", "127.0.0.1:1", api, has_tls=True)[0]
+    assert "everybody who reaches it" in why_risky("none", "10.0.0.1:1", api, has_tls=True)[0]
+    assert "NO TLS" in why_risky("token", "10.0.0.1:1", api, has_tls=False)[0]
+    assert why_risky("token", "10.0.0.1:1", api, has_tls=True) == []
+    assert why_risky("token", "10.0.0.1:1", ApiSettings(proxies=["10.0.0.2/32"]), has_tls=False) == []
+    assert why_risky("token", "127.0.0.1:1", api, has_tls=False) == []

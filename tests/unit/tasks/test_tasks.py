@@ -22,7 +22,8 @@ def test_no_task_is_left_over() -> None:
     app.loader.import_default_modules()
     steps = {f"lmigrate.{prefix}{name}" for name in BY_NAME for prefix in ("", "undo.")}
     others = {
-        f"lmigrate.{name}" for name in ("rollback", "decide", "rolled_back", "reconcile", "observe", "verify_volume", "sweep_storage")
+        f"lmigrate.{name}"
+        for name in ("rollback", "decide", "rolled_back", "reconcile", "observe", "verify_volume", "sweep_storage", "tidy")
     }
     assert {name for name in app.tasks if not name.startswith("celery.")} == steps | others
 

@@ -1,0 +1,84 @@
+"""What every request passes before anything else looks at it: rate, who, may they.
+
+In this order, so that somebody unknown learns nothing but that they are unknown: whether a path, a guest or
+a version exists is looked up for callers only, and whether a guest exists for callers who may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask, current_app, g, request
+
+from api import caller, credentials, policy
+from api.caller import ADMINISTRATOR, Caller, Mode
+from api.limits import Limits
+from api.refusals import Unauthenticated
+from lmigrate.access import tokens
+from lmigrate.db.models import ApiToken
+
+_EXTENSION = "lmigrate.guard"
+
+
+def current() -> Guard:
+    """The guard of the present application."""
+    found: Guard = current_app.extensions[_EXTENSION]
+    return found
+
+
+class Guard:
+    """The checks of one application."""
+
+    def __init__(self, mode: Mode, limits: Limits) -> None:
+        self.mode = mode
+        self._limits = limits
+
+    def install(self, app: Flask) -> None:
+        """Stand before every request of ``app``.
+
+        Raises:
+            NoPolicy: there is a route that the policy does not name.
+        """
+        policy.require_complete({rule.endpoint for rule in app.url_map.iter_rules()})
+        app.extensions[_EXTENSION] = self
+        app.before_request(self.check)
+
+    def check(self) -> None:
+        """Let the request through, or raise.
+
+        Raises:
+            OverLimit, Unauthenticated, Forbidden.
+        """
+        g.operation = request.endpoint
+        if self.mode == "none":
+            g.caller = ADMINISTRATOR
+            return
+        self._limits.count("address", caller.address())
+        if policy.is_open(request.endpoint):
+            return
+        g.caller = self._authenticate()
+        self._limits.count("caller", g.caller.user_id)
+        if request.endpoint is not None:
+            policy.require(request.endpoint)
+
+    def log_in(self, find: Callable[[], ApiToken | None]) -> ApiToken:
+        """The token that ``find`` finds.  Who gives wrong ones is slowed.
+
+        Raises:
+            OverLimit: too many wrong ones came from there.
+            Unauthenticated: this one is wrong.
+        """
+        address = caller.address()
+        self._limits.refuse_if_exhausted("failure", address)
+        found = find()
+        if found is None:
+            self._limits.note_failure(address)
+            raise Unauthenticated
+        tokens.note_use(found, address)
+        return found
+
+    def _authenticate(self) -> Caller:
+        if not credentials.are_sent():
+            raise Unauthenticated
+        vouched = credentials.of_keystone() if self.mode == "keystone" else None
+        return vouched or credentials.caller_of(self.log_in(credentials.token))

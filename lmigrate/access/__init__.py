@@ -1,0 +1,1 @@
+"""Who may use the API: tokens, and the audit of what was done with them."""
