@@ -64,6 +64,11 @@ class Seen:
         """A QEMU process holds the guest here."""
         return self.exists and self.power_state.is_active
 
+    @property
+    def has_run(self) -> bool:
+        """A copy that the migration made and that has run here, whether it still does: it may be the newest there is."""
+        return self.exists and self.is_ours and not self.is_incoming and self.reason != _FAILED
+
     def __str__(self) -> str:
         if not self.exists:
             return "no such domain"
@@ -101,10 +106,11 @@ def _hold(kind: HoldReason, reason: str) -> Decision:
 
 
 _POST_COPY_BROKEN = "postcopy-failed"
+_FAILED = "failed"  # libvirt gave the domain up before it ran
 #: a domain that waits for its memory is paused for one of these reasons; one that arrived paused is not
 INCOMING = frozenset({"migration", "starting-up"})
 #: a domain that is shut off for one of these reasons ended here, by itself or by somebody's hand
-_ENDED_HERE = frozenset({"shutdown", "destroyed", "crashed", "failed"})
+_ENDED_HERE = frozenset({"shutdown", "destroyed", "crashed", _FAILED})
 
 
 def decide(source: Seen | None, destination: Seen | None, before: PowerState) -> Decision:
@@ -141,14 +147,14 @@ def _one_silent(source: Seen | None, destination: Seen | None) -> Decision:
 def _source_runs(source: Seen, destination: Seen) -> Decision:
     if destination.is_running:
         return _hold(HoldReason.RUNS_ON_BOTH, f"the guest runs on both hosts; source: {source}")
-    if destination.is_active and destination.is_ours and not destination.is_incoming:
+    if destination.has_run:
         return _hold(HoldReason.COPY_HAS_RUN, f"the source runs it, and the destination has a copy that has run: {destination}")
     return Decision(Verdict.NOT_MOVED, f"the source runs it; destination: {destination}")
 
 
 def _source_holds(source: Seen, destination: Seen) -> Decision:
     """A stopped guest on the source, and no job."""
-    if destination.is_active and not destination.is_incoming:
+    if destination.has_run:
         return _hold(HoldReason.STOPPED_ON_BOTH, f"both hosts hold it, stopped; source: {source}; destination: {destination}")
     if source.reason != "migration":
         return Decision(Verdict.NOT_MOVED, f"the source holds it: {source}; the destination never ran it")

@@ -51,7 +51,7 @@ CELLS = [
     (HOME, INCOMING, NOT_MOVED),
     (HOME_CANCELLED, NONE, NOT_MOVED),
     (HOME_CANCELLED, INCOMING, NOT_MOVED),
-    (HOME, ARRIVED_STOPPED, NOT_MOVED),
+    (HOME, ARRIVED_STOPPED, HOLD),  # an old copy was started, and the newest disks are there
     (HOME, STRANGER_PAUSED, NOT_MOVED),
     (HOME, ARRIVED, HOLD),
     (HOME, STRANGER, HOLD),
