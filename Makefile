@@ -124,6 +124,14 @@ test-fast: venv clients ## The tests that need no lab, on SQLite
 test-lab: setup clients ## The tests on real hosts, on SQLite
 	$(AS_ROOT) $(PYTEST) --db sqlite -m lab
 
+# How many games of the property test: make crash-long N=10000
+N ?= 1000
+
+.PHONY: crash-long
+crash-long: venv ## Let a worker die at every point, twice over, and play N games of bad luck
+	$(BIN)/python -m tests.crash --pairs 3
+	LMIGRATE_CRASH_EXAMPLES=$(N) $(BIN)/pytest --db sqlite tests/crash/test_machine.py
+
 .PHONY: bench
 bench: setup ## Measure what lmigrate adds to a bare libvirt migration
 	$(AS_ROOT) $(BIN)/python -m benchmarks

@@ -29,6 +29,7 @@ from lmigrate.storage.drivers.rbd import RbdDriver
 from tests.ceph_cluster import POOL, PROGRAMS, USER, CephCluster
 from tests.fakes.ceph import FakeCeph
 from tests.fakes.cinder import FakeCinder, serving
+from tests.fakes.san import FakeSan
 
 BACKEND = "store1"
 ADDRESS = "127.0.0.1"
@@ -294,6 +295,28 @@ def no_cluster() -> CephCluster:
     raise LookupError("this case needs a Ceph cluster")
 
 
+class SanCase(Case):
+    """The storage in memory of the tests of sagas and crashes."""
+
+    has_secrets = True
+    is_real = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.san = FakeSan(BACKEND)
+        self.driver = self.san
+
+    def why_refused(self, info: ConnectionInfo, host: str) -> str | None:
+        del host
+        return self.san.why_refused(info)
+
+    def go_away(self) -> None:
+        self.san.is_away = True
+
+    def absent(self) -> VolumeRef:
+        return VolumeRef(ids.new_uuid(), {"name": "absent"})
+
+
 @contextlib.contextmanager
 def making(kind: str, directory: Path, ceph: Callable[[], CephCluster] = no_cluster) -> Iterator[Case]:
     """A backend of that kind, gone at the end; ``ceph`` starts a cluster when it is first asked for one."""
@@ -309,6 +332,8 @@ def making(kind: str, directory: Path, ceph: Callable[[], CephCluster] = no_clus
             yield nbd
         elif kind == "rbd":
             yield RealRbdCase(ceph(), directory)
+        elif kind == "san in memory":
+            yield SanCase()
         elif kind in {"cinder", "rbd in memory"}:
             yield CinderCase(stack) if kind == "cinder" else FakeRbdCase(stack)
         else:

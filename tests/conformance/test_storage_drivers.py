@@ -1,6 +1,7 @@
 """What every storage driver keeps, asked of the real thing where it can run here.
 
 Cinder is a fake that speaks HTTP. RBD is asked twice: a real cluster, and the fake commands of the unit tests.
+The storage in memory is that of the tests of crashes.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from tests.conformance.storage_cases import BACKEND, Case, Session, connector, i
 
 SIZE = 8 << 20
 #: what can be asked of which: hosts are told apart · passwords · what it exports can be opened from here
-EVERY = {"iscsi-tgt", "nbd", "shared-directory", "local", "rbd", "rbd in memory", "cinder"}
+EVERY = {"iscsi-tgt", "nbd", "shared-directory", "local", "rbd", "rbd in memory", "cinder", "san in memory"}
 TELLS_HOSTS_APART = EVERY - {"shared-directory", "local"}
 HAS_PASSWORDS = TELLS_HOSTS_APART - {"nbd"}
-CAN_BE_OPENED = EVERY - {"rbd in memory", "cinder"}
-HAS_BOOKS = TELLS_HOSTS_APART - {"cinder"}  # of their own, which can be compared with the records
+CAN_BE_OPENED = EVERY - {"rbd in memory", "cinder", "san in memory"}
+HAS_BOOKS = TELLS_HOSTS_APART - {"cinder", "san in memory"}  # of their own, which can be compared with the records
 NEEDS_LAB = {"iscsi-tgt", "nbd", "rbd"}
 
 

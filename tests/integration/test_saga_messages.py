@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections import Counter, deque
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -150,37 +149,3 @@ def test_messages_that_arrive_after_the_end(cluster: Cluster, status: MigrationS
 def undos_of(messages: list[Message]) -> list[Message]:
     steps = [message for message in messages if isinstance(message, StepMessage)]
     return [UndoMessage(step.step, step.migration_id, step.attempt, step.address) for step in steps]
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_bad_luck(cluster: Cluster, seed: int) -> None:
-    """Any message may be lost, doubled or overtaken, libvirt may fail: it ends by itself, one way or the other."""
-    luck = random.Random(seed)
-    uuid = cluster.boot("node5", disks=2)
-    before = cluster.snapshot()
-
-    def perhaps_fail(move: Move) -> None:
-        if luck.random() < 0.2:
-            move.leaves_destination = luck.random() < 0.5
-            fail(move)
-
-    def copies(_message: Message) -> int:
-        waiting = list(cluster.mail.waiting)
-        luck.shuffle(waiting)
-        cluster.mail.waiting = deque(waiting)
-        return luck.choices([0, 1, 2], [1, 7, 2])[0]
-
-    cluster.world.at("copying", perhaps_fail)
-    cluster.mail.copies = copies
-    migration = cluster.migrate(uuid, "node6")
-    for _ in range(40):
-        if cluster.migration(migration.id).status.is_terminal:
-            break
-        cluster.check()
-        cluster.later()
-    cluster.mail.copies = lambda _message: 1
-    ended = cluster.migration(migration.id)
-    if ended.status is MigrationStatus.COMPLETED:
-        cluster.check_moved(ended, "node5", "node6")
-    else:
-        check_failed(cluster, migration.id, before)
