@@ -12,7 +12,7 @@
     │   └── DestinationDiskExists, DestinationDomainExists, DestinationDiskTooSmall,
     │       InsufficientMemory
     ├── HypervisorError     libvirt said no, or did not answer
-    │   └── HypervisorUnavailable, HypervisorTimeout, DomainNotFound
+    │   └── HypervisorUnavailable, HypervisorTimeout, HypervisorNotAsked, DomainNotFound
     └── our own parts       BrokerUnavailable, PrechecksNotEnded, StepFailed,
                             MigrationFailed, OutcomeUnknown, InjectedFault
 
@@ -171,6 +171,10 @@ class HypervisorUnavailable(HypervisorError):
 
 class HypervisorTimeout(HypervisorError):
     """libvirt on {host} did not answer {call} within {deadline_s} s."""
+
+
+class HypervisorNotAsked(HypervisorTimeout):
+    """libvirt on {host} is not asked for now: {reason}"""
 
 
 class DomainNotFound(HypervisorError):

@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import Signature, chain
-from kombu.exceptions import OperationalError
+from kombu import pools
+from kombu.exceptions import LimitExceeded, OperationalError
 
+from lmigrate.breaker import Breaker
 from lmigrate.errors import BrokerUnavailable
 from lmigrate.migration.dispatch import Address, ObserveMessage, StepMessage, UndoMessage
 from tasks.app import app, queue
 
 CONDUCTOR = Address(place=None)
+TIMEOUT_S = 1.5
+#: on a new connection: that a Redis was restarted is found out by the first message
+_ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+#: a frozen Redis costs each of a few messages their timeout, and the others nothing
+_BREAKER = Breaker("broker", pause_s=5.0)
 
 
 class CeleryDispatcher:
@@ -56,9 +63,20 @@ def _signature(task: str, args: tuple[Any, ...], address: Address) -> Signature:
 
 
 def _send(links: Sequence[Signature], link_error: Signature | None = None) -> None:
+    if (refusal := _BREAKER.why_refused()) is not None:
+        raise BrokerUnavailable(reason=refusal)
     options: dict[str, Any] = {} if link_error is None else {"link_error": [link_error]}
     try:
-        chain(*links, app=app).apply_async(**options)
-    except (OperationalError, OSError) as error:
+        with _connections().acquire(block=True, timeout=TIMEOUT_S) as connection:
+            chain(*links, app=app).apply_async(connection=connection, retry=True, retry_policy=_ONCE_MORE, **options)
+    except (OperationalError, OSError, LimitExceeded) as error:
         # It may have been delivered all the same; a second delivery is refused by the journal.
+        _BREAKER.silent("The last message could not be sent.")
         raise BrokerUnavailable(reason=str(error)) from error
+    _BREAKER.answered()
+
+
+def _connections() -> Any:
+    """Connections that give up sooner than a worker's: the row is written, the reconciler sends, and somebody waits for an answer."""
+    options = {**app.conf.broker_transport_options, "socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
+    return pools.connections[app.connection_for_write(transport_options=options)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import libvirt
 import structlog
@@ -86,11 +86,11 @@ class Connection:
         On a connection that waits for the end of a migration, other threads' answers are left lying for up to a
         keepalive interval (measured with libvirt 9.0: 5 s for a call that takes 10 ms on another connection).
         """
-        opened = self._deadlines.call("open", self._new)
+        opened = [self._deadlines.call("open", self._new)]
         try:
-            return function(opened)
+            return function(opened[0])
         finally:
-            opened.close()
+            _let_go(opened)
 
     def _again(self, name: str, function: Callable[[libvirt.virConnect], T], deadline_s: float | None) -> T:
         try:
@@ -138,7 +138,12 @@ class Connection:
         """
         last = [self._connection]
         self._connection = None
-        threading.Thread(target=last.clear, name="libvirt-close", daemon=True).start()
+        _let_go(last)
+
+
+def _let_go(last: list[Any]) -> None:
+    """Drop the last reference in a thread of its own: its end is a call to libvirtd, without a deadline."""
+    threading.Thread(target=last.clear, name="libvirt-close", daemon=True).start()
 
 
 def _keep_alive(opened: libvirt.virConnect) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import libvirt
 import structlog
 
-from lmigrate.errors import DomainNotFound, HypervisorError
+from lmigrate.errors import DomainNotFound, HypervisorError, HypervisorTimeout, HypervisorUnavailable
 from lmigrate.states import PowerState
 from lmigrate.virt import capabilities, names
 from lmigrate.virt.connection import Connection, translated
@@ -264,4 +264,4 @@ def _register(connection: libvirt.virConnect, changed: Callable[[str], None]) ->
 
 def is_no_answer(error: HypervisorError) -> bool:
     """Whether the host did not answer at all, so that nothing is known about it."""
-    return error.code in {"HypervisorTimeout", "HypervisorUnavailable"}
+    return isinstance(error, (HypervisorTimeout, HypervisorUnavailable))

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lmigrate.errors import HypervisorTimeout
+from lmigrate import clock
+from lmigrate.breaker import MAX_SILENCES
+from lmigrate.errors import HypervisorNotAsked, HypervisorTimeout
 from lmigrate.virt.deadline import MAX_HANGING, Deadlines
 
 
@@ -37,20 +39,50 @@ def test_a_call_that_hangs_is_left_behind(gate: threading.Event) -> None:
     assert deadlines.call("next", lambda: "answered") == "answered"
 
 
-def test_when_too_many_hang_further_calls_are_refused_without_a_thread(gate: threading.Event) -> None:
-    deadlines = Deadlines("node5", 5)
-    for _ in range(MAX_HANGING):
-        hang(deadlines, gate)
+def refused(deadlines: Deadlines) -> str:
     called = threading.Event()
-    with pytest.raises(HypervisorTimeout):
+    with pytest.raises(HypervisorNotAsked) as error:
         deadlines.call("one more", called.set)
     assert not called.is_set()
+    return str(error.value)
 
 
-def test_the_breaker_closes_when_they_end(gate: threading.Event) -> None:
-    deadlines = Deadlines("node5", 5)
-    for _ in range(MAX_HANGING):
+def test_after_several_silences_further_calls_fail_at_once_with_the_reason(gate: threading.Event) -> None:
+    deadlines = Deadlines("node5", 3600)
+    for _ in range(MAX_SILENCES):
         hang(deadlines, gate)
+    assert "did not answer getVersion within 0.01 s" in refused(deadlines)
+
+
+def test_a_probe_finds_out_that_it_answers_again(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines = Deadlines("node5", 3600)
+    for _ in range(MAX_SILENCES):
+        hang(deadlines, gate)
+    refused(deadlines)
+    begin_s = clock.monotonic_s()
+    monkeypatch.setattr(clock, "monotonic_s", lambda: begin_s + 3600)
+    assert deadlines.call("probe", lambda: "answered") == "answered"
+    assert deadlines.call("next", lambda: "answered") == "answered"
+
+
+def test_an_error_is_an_answer(gate: threading.Event) -> None:
+    deadlines = Deadlines("node5", 3600)
+    for _ in range(MAX_SILENCES - 1):
+        hang(deadlines, gate)
+    with pytest.raises(ZeroDivisionError):
+        deadlines.call("divide", lambda: 1 // 0)
+    hang(deadlines, gate)
+    assert deadlines.call("next", lambda: "answered") == "answered"
+
+
+def test_probes_do_not_pile_up_threads(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines = Deadlines("node5", 3600)
+    begin_s = clock.monotonic_s()
+    for number in range(MAX_HANGING):
+        monkeypatch.setattr(clock, "monotonic_s", lambda hours=number: begin_s + 3600 * hours)
+        hang(deadlines, gate)
+    monkeypatch.setattr(clock, "monotonic_s", lambda: begin_s + 3600 * MAX_HANGING)
+    assert "still hang" in refused(deadlines)
     gate.set()
     for call in deadlines._hanging:
         assert call.wait(5)
