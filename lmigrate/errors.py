@@ -185,6 +185,10 @@ class StorageError(LmigrateError):
     """Storage backend {backend}: {reason}"""
 
 
+class StorageUnavailable(StorageError):
+    """Storage backend {backend} does not answer: {reason}"""
+
+
 class UnknownVolume(RequestError):
     """Instance {instance} has a network disk {device} ({source}) that is not a registered volume. Register it with `lmigrate volume register`, or detach it."""
 

@@ -34,7 +34,11 @@ from lmigrate.virt.protocol import Hypervisor
 logger = structlog.get_logger(__name__)
 
 #: how long workers may finish what they are at; short steps do, a long copy need not
-STOP_DEADLINE_S = 10.0
+STOP_DEADLINE_S = 8.0
+#: after so long it is over, whatever still waits for libvirtd or the database
+LAST_RESORT_S = 9.5
+#: what a shell says of a process that was ended by SIGTERM
+ENDED_BY_FORCE = 128 + signal.SIGTERM
 POLL_S = 0.5
 FIRST_BACK_OFF_S, LAST_BACK_OFF_S = 1.0, 30.0
 #: a worker that lived this long had started well
@@ -192,9 +196,11 @@ class HostDaemon:
         deadline_s = clock.monotonic_s() + STOP_DEADLINE_S
         self._inventory.stop()
         self._disk.stop()
-        self._say_goodbye()
+        goodbye = threading.Thread(target=self._say_goodbye, name="goodbye", daemon=True)
+        goodbye.start()  # beside the workers' end: the database may have hung
         for worker in self._workers:
             worker.end(deadline_s)
+        goodbye.join(max(0.0, deadline_s - clock.monotonic_s()))
         logger.info("stopped")
 
     def _say_goodbye(self) -> None:
@@ -209,4 +215,8 @@ class HostDaemon:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         logger.info("stopping", signal=signal.Signals(number).name)
+        if not self._stop.is_set():
+            last_resort = threading.Timer(LAST_RESORT_S, os._exit, [ENDED_BY_FORCE])  # the kernel ends the workers with us
+            last_resort.daemon = True
+            last_resort.start()
         self._stop.set()

@@ -30,6 +30,7 @@ from lmigrate.errors import (
     MigrationAborted,
     OutcomeUnknown,
     StepFailed,
+    StorageUnavailable,
 )
 from lmigrate.faults import failpoint
 from lmigrate.migration.steps import is_before_move, step_of
@@ -242,7 +243,7 @@ def _try_again(session: Session, row: MigrationStep, error: BaseException) -> bo
 
 def _tries_before_hold(error: BaseException) -> float:
     """A host that does not answer is waited for: nobody else can do it, and it ends by itself when the host is back."""
-    if isinstance(error, (HypervisorUnavailable, HypervisorTimeout, *UNAVAILABLE)):
+    if isinstance(error, (HypervisorUnavailable, HypervisorTimeout, StorageUnavailable, *UNAVAILABLE)):
         return float("inf")
     return MAX_UNKNOWN_TRIES if isinstance(error, OutcomeUnknown) else MAX_FORWARD_TRIES
 

@@ -8,6 +8,7 @@ from lmigrate.db.models import Volume, VolumeAttachment
 from lmigrate.db.session import reading, writing
 from lmigrate.db.stores import volumes
 from lmigrate.faults import failpoint
+from lmigrate.storage.circuit import asking
 from lmigrate.storage.drivers.base import Connector, Driver, VolumeRef
 
 
@@ -28,7 +29,8 @@ def revoke_all(rows: Sequence[tuple[Volume, VolumeAttachment]], driver: Driver) 
             is_kept = volumes.is_needed_by_others(session, row)
         if not is_kept:
             connector = Connector.from_json(row.connector)
-            driver.revoke(VolumeRef(volume.uuid, volume.location), connector, row.uuid, instance_uuid=row.instance_uuid)
+            with asking(volume.backend):
+                driver.revoke(VolumeRef(volume.uuid, volume.location), connector, row.uuid, instance_uuid=row.instance_uuid)
         failpoint("revoke.after")
         with writing() as session:
             volumes.finish_revoke(session, row.uuid)

@@ -28,6 +28,25 @@ from tests.fakes.small_hypervisor import SmallHypervisor
 log.configure(settings().log)
 sys.exit(HostDaemon(settings(), SmallHypervisor(uuid=sys.argv[1]).as_hypervisor(), sys.argv[2]).run())
 """
+#: as above, but somebody hangs: libvirtd while the host registers, or the database when it signs off
+_HANGING = """
+import sys, threading
+from pathlib import Path
+from lmigrate.config import settings
+from lmigrate.host import daemon
+from lmigrate.host.heartbeat import Heartbeat
+from tests.fakes.small_hypervisor import SmallHypervisor
+def hang(*_):
+    Path(sys.argv[4]).touch()
+    threading.Event().wait(3600)
+hypervisor = SmallHypervisor(uuid=sys.argv[1])
+daemon.STOP_DEADLINE_S, daemon.LAST_RESORT_S = (60, 1) if sys.argv[3] == "libvirtd" else (1, 60)
+if sys.argv[3] == "libvirtd":
+    hypervisor.facts = hang
+else:
+    Heartbeat.say_goodbye = hang
+sys.exit(daemon.HostDaemon(settings(), hypervisor.as_hypervisor(), sys.argv[2]).run())
+"""
 HOST_UUID = new_uuid()
 
 
@@ -124,3 +143,22 @@ def test_workers_know_the_epoch_of_their_daemon(environment: dict[str, str]) -> 
     with daemon(environment, epoch) as process:
         for pid in workers_of(process.pid).values():
             assert f"LMIGRATE_HOST_EPOCH={epoch}" in Path(f"/proc/{pid}/environ").read_text().split("\0")
+
+
+@pytest.mark.parametrize(("who", "code"), [("libvirtd", 143), ("database", 0)])
+def test_a_daemon_ends_in_time_whoever_hangs(environment: dict[str, str], tmp_path: Path, who: str, code: int) -> None:
+    mark = tmp_path / "hangs"
+    process = subprocess.Popen([sys.executable, "-c", _HANGING, HOST_UUID, new_uuid(), who, str(mark)], env=environment)
+    try:
+        if who == "libvirtd":
+            until(mark.exists, 60)
+        else:
+            until(lambda: len(workers_of(process.pid)) == 2, 60)
+        workers = workers_of(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == code
+        assert mark.exists()
+        until(lambda: not any(is_running(pid) for pid in workers.values()), 5)
+    finally:
+        process.kill()
+        process.wait()

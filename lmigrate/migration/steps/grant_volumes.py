@@ -13,6 +13,7 @@ from lmigrate.faults import failpoint
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import MigrationStatus
 from lmigrate.storage.attachments import revoke_all
+from lmigrate.storage.circuit import asking
 from lmigrate.storage.drivers.base import Connector, VolumeRef
 from lmigrate.storage.drivers.registry import driver_of
 
@@ -55,7 +56,8 @@ class GrantVolumes(Step):
             )
         failpoint("grant.before")
         driver = driver_of(context.place, context.settings.storage)
-        info = driver.grant(VolumeRef(volume.uuid, volume.location), connector, row.uuid, instance_uuid=context.instance.uuid)
+        with asking(context.place):
+            info = driver.grant(VolumeRef(volume.uuid, volume.location), connector, row.uuid, instance_uuid=context.instance.uuid)
         failpoint("grant.after")
         token = crypto.encrypt(json.dumps(info.to_json()), context.settings.secrets.plain_keys)
         with writing() as session:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lmigrate import clock
 from lmigrate.config import CinderBackend
-from lmigrate.errors import StorageError
+from lmigrate.errors import StorageError, StorageUnavailable
 
 _MICROVERSION = "3.44"  # the first in which an attachment can be completed
 _MISSING = "python-cinderclient is not installed here: pip install 'lmigrate[cinder]'"
@@ -96,6 +96,8 @@ class CinderApi:
         except cinder.NotFound as error:
             if not absent_is_fine:
                 raise StorageError(backend=self._backend, reason=f"Cinder: {error}") from error
+        except keystone.ConnectionError as error:  # refused, reset, or no answer in time
+            raise StorageUnavailable(backend=self._backend, reason=f"Cinder: {error}") from error
         except (cinder.ClientException, keystone.ClientException) as error:
             raise StorageError(backend=self._backend, reason=f"Cinder: {error}") from error
 
