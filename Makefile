@@ -105,7 +105,7 @@ SPREAD := -n auto
 .PHONY: test
 test: setup clients lint type ## Install what is missing, then lint, types and every test on SQLite and on PostgreSQL
 	$(PYTEST) $(SPREAD) --db sqlite -m 'not lab'
-	$(PYTEST) $(SPREAD) --db postgresql -m 'not lab'
+	$(PYTEST) $(SPREAD) --db postgresql -m 'not lab and not one_database'
 	$(MAKE) --jobs=3 --output-sync=target lab-once lab-sqlite lab-postgresql
 
 .PHONY: lab-once lab-sqlite lab-postgresql

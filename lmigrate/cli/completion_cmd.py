@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from lmigrate.cli.endpoint import said_in
+from lmigrate.cli.endpoint import completion_timeout_s, said_in
 from lmigrate.cli.exit_codes import Failure
 
 Names = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 PROGRAM = "lmigrate"
 VARIABLE = "_LMIGRATE_COMPLETE"
-#: nobody waits longer for a name while typing
-_TIMEOUT_S = 1.0
 #: more than that no shell shows
 _MOST = 200
 
@@ -25,7 +23,8 @@ _MOST = 200
 def completion(shell: str) -> None:
     """Print what SHELL needs to complete commands, options, and names of guests, hosts, volumes and migrations.
 
-    Names come from the API; they are missing, and nothing else happens, when it does not answer within a second.
+    Names come from the API; they are missing, and nothing else happens, when it does not answer within a second
+    (LMIGRATE_COMPLETION_TIMEOUT_S).
 
     \b
     Examples:
@@ -58,7 +57,7 @@ def _rows(ctx: click.Context, path: str, key: str, field: str, query: dict[str, 
 
     from lmigrate.cli.client import Client  # noqa: PLC0415
 
-    client = Client(said_in(ctx.find_root()), httpx.Timeout(_TIMEOUT_S))
+    client = Client(said_in(ctx.find_root()), httpx.Timeout(completion_timeout_s()))
     return (str(row[field]) for row in client.pages(path, key, _MOST, **query))
 
 

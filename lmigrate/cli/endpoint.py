@@ -78,6 +78,14 @@ def said_in(root: click.Context) -> Endpoint:
     )
 
 
+def completion_timeout_s() -> float:
+    """How long a shell waits for names while its user types: LMIGRATE_COMPLETION_TIMEOUT_S, or a second."""
+    try:
+        return float(os.environ.get("LMIGRATE_COMPLETION_TIMEOUT_S", "1"))
+    except ValueError:
+        return 1.0  # the line being typed is no place for a message
+
+
 def config_file() -> Path:
     """Where profiles are: ``~/.config/lmigrate/config.toml``, or below ``XDG_CONFIG_HOME``."""
     return Path(click.get_app_dir("lmigrate")) / "config.toml"

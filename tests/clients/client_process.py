@@ -15,7 +15,7 @@ from typing import Any
 from tests.clients.environments import DIRECTORY, EXAMPLES, Environment
 
 _DRIVER = Path(__file__).with_name("drive_openstack.py")
-_EXAMPLE_URLS = ("http://127.0.0.1:8774",)
+_EXAMPLE_URLS = ("http://127.0.0.1:8774", "https://lmigrate.example:8774")
 PATIENCE_S = 120
 
 
@@ -64,12 +64,12 @@ class Site:
         }
 
 
-def site(url: str, directory: Path, cloud: str) -> Site:
-    """Lay the example's clouds.yaml into ``directory``, with ``url`` for the address in it."""
+def site(url: str, directory: Path, cloud: str, secret: str = "SECRET") -> Site:
+    """Lay the example's clouds.yaml into ``directory``, with ``url`` for the addresses in it and ``secret`` for the token."""
     text = (EXAMPLES / "clouds.yaml").read_text()
     for example in _EXAMPLE_URLS:
         text = text.replace(example, url)
-    (directory / "clouds.yaml").write_text(text)
+    (directory / "clouds.yaml").write_text(text.replace("SECRET", secret))
     return Site(url, directory, cloud)
 
 

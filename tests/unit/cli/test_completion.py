@@ -16,8 +16,12 @@ from lmigrate.cli.main import main
 from tests.factories.records import host_row, instance_row, migration_row
 from tests.unit.cli.conftest import Cli
 
+pytestmark = pytest.mark.one_database
+
 Save = Callable[..., None]
 PROGRAMS = Path(sys.executable).parent
+#: a busy machine may take longer than a typing person would wait
+PATIENT = {"LMIGRATE_COMPLETION_TIMEOUT_S": "30"}
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def guests(save: Save) -> None:
     save(migration_row(row))
 
 
-def completed(url: str, *words: str) -> list[str]:
+def completed(url: str, *words: str, **variables: str) -> list[str]:
     """What bash offers for the last of ``words``, from a real bash that has read our script."""
     quoted = " ".join(f"'{word}'" for word in words)
     script = f"""
@@ -36,7 +40,7 @@ def completed(url: str, *words: str) -> list[str]:
         _lmigrate_completion lmigrate
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    environment = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "LMIGRATE_URL": url, "HOME": "/nonexistent"}
+    environment = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "LMIGRATE_URL": url, "HOME": "/nonexistent", **PATIENT, **variables}
     done = subprocess.run(["bash", "--norc", "-c", script], env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr == ""
     return sorted(done.stdout.split())
@@ -59,7 +63,7 @@ def test_bash_offers_commands_options_and_names(api_url: str, guests: None) -> N
 def test_what_zsh_and_fish_are_told(cli: Cli, api_url: str, guests: None, shell: str, words: str, offered: str) -> None:
     last = words.rsplit(" ", 1)[-1]
     asked = {"COMP_WORDS": words, "COMP_CWORD": last if shell == "fish" else str(len(words.split(" ")) - 1)}
-    environment = {"LMIGRATE_URL": api_url, "_LMIGRATE_COMPLETE": f"{shell}_complete", **asked}
+    environment = {**PATIENT, "LMIGRATE_URL": api_url, "_LMIGRATE_COMPLETE": f"{shell}_complete", **asked}
     shown = CliRunner().invoke(main, [], env=environment, prog_name="lmigrate")
     assert shown.output == offered
 
@@ -74,4 +78,4 @@ def test_the_script_calls_back_our_program(shell: str) -> None:
 def test_an_api_that_is_away_or_says_nothing_offers_nothing_and_says_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
         for port in (9, silent.getsockname()[1]):
-            assert completed(f"http://127.0.0.1:{port}", "lmigrate", "server", "show", "") == []
+            assert completed(f"http://127.0.0.1:{port}", "lmigrate", "server", "show", "", LMIGRATE_COMPLETION_TIMEOUT_S="0.2") == []

@@ -14,6 +14,8 @@ from lmigrate.cli.endpoint import Endpoint, resolve
 from lmigrate.cli.exit_codes import ExitCode, Failure
 from lmigrate.cli.main import main
 
+pytestmark = pytest.mark.one_database
+
 FILE = """
 profile = "north"
 [profiles.north]

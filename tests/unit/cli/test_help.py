@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 from lmigrate.cli.main import main
 
+pytestmark = pytest.mark.one_database
+
 _VARIABLE = re.compile(r"[A-Z_]+=\S+")
 _CALL = re.compile(r"(?:^|\$\()lmigrate ([^|>)]+)")
 

@@ -17,6 +17,8 @@ from lmigrate.states import MigrationStatus, Phase
 from tests.factories.records import host_row, instance_row, migration_row
 from tests.unit.cli.conftest import Cli
 
+pytestmark = pytest.mark.one_database
+
 Save = Callable[..., None]
 ESCAPE = "\x1b["
 PROGRAM = [sys.executable, "-m", "lmigrate.cli.main"]

@@ -12,6 +12,8 @@ import pytest
 from lmigrate.clock import utcnow
 from lmigrate.host.tls import check_tls
 
+pytestmark = pytest.mark.one_database
+
 
 def make(repository: Path, directory: Path, *hosts: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([repository / "contrib/make-certificates", directory, *hosts], capture_output=True, text=True, check=False)
