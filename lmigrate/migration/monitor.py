@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from lmigrate import clock
-from lmigrate.db.availability import UNAVAILABLE
+from lmigrate.db.availability import UNAVAILABLE, kind_of
 from lmigrate.db.session import writing
 from lmigrate.db.stores import progress
 from lmigrate.errors import HypervisorError
@@ -38,6 +38,7 @@ class Monitor:
     _downtime_ms: int | None = None
     _started_s: float = 0.0
     _stored_s: float = float("-inf")
+    _told: str | None = None
 
     def run(self, over: threading.Event | None = None, is_over: Callable[[], bool] | None = None) -> None:
         """Look every ``poll_interval_s`` until the call returns (``over``) or the job is gone (``is_over``)."""
@@ -58,7 +59,15 @@ class Monitor:
                 self._store(stats)
                 self._act(stats)
         except _LOOK_AGAIN as error:  # a look that failed changes nothing; the job goes on without us
-            log.warning("could not look at the migration job, or not write what was seen", reason=str(error))
+            self._tell(str(error) if isinstance(error, HypervisorError) else kind_of(error))
+        else:
+            self._told = None
+
+    def _tell(self, reason: str) -> None:
+        """Once for each reason: a libvirtd that hangs is looked at twice a second."""
+        if reason != self._told:
+            log.warning("could not look at the migration job, or not write what was seen", reason=reason)
+        self._told = reason
 
     def _store(self, stats: JobStats) -> None:
         now_s = clock.monotonic_s()

@@ -268,4 +268,6 @@ def describe(error: BaseException) -> tuple[str, str]:
         return error.code, str(error)
     if isinstance(error, UNAVAILABLE):  # its own text has the statement in it
         return "DatabaseUnavailable", f"the database was not available ({kind_of(error)})"
+    if isinstance(error, OSError) and error.strerror:  # a full disk, a lost mount: the system's own words
+        return type(error).__name__, f"{error.strerror}: {error.filename}"
     return type(error).__name__, f"unexpected {type(error).__name__}: {error}"
