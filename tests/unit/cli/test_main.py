@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -22,6 +23,11 @@ def test_help_lists_every_exit_code_and_command() -> None:
     shown = CliRunner().invoke(main, ["--help"]).output
     assert all(f"  {code.value}  " in shown for code in ExitCode)
     assert all(f"\n  {name}" in shown for name in COMMANDS)
+
+
+def test_the_page_lists_every_exit_code(repository: Path) -> None:
+    page = (repository / "docs" / "command-line.md").read_text()
+    assert all(f"\n| {code.value} | " in page for code in ExitCode)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
