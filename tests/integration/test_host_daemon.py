@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,8 @@ else:
 sys.exit(daemon.HostDaemon(settings(), hypervisor.as_hypervisor(), sys.argv[2]).run())
 """
 HOST_UUID = new_uuid()
+#: of Debian's package faketime
+FAKETIME_LIBRARY = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 
 @pytest.fixture
@@ -162,3 +165,18 @@ def test_a_daemon_ends_in_time_whoever_hangs(environment: dict[str, str], tmp_pa
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("off", ["+1h", "-1h"])
+def test_a_host_whose_clock_is_an_hour_off(environment: dict[str, str], off: str) -> None:
+    """By its own clock it would seem down for an hour, or up for one too many."""
+    faketime = {"LD_PRELOAD": FAKETIME_LIBRARY, "DONT_FAKE_MONOTONIC": "1", "FAKETIME": off}
+    wrong = subprocess.run(["date", "+%s"], env=environment | faketime, capture_output=True, text=True, check=True).stdout
+    assert abs(int(wrong) - utcnow().timestamp()) > 3000  # the library does what it is for
+    with daemon(environment | faketime, new_uuid()):
+        until(lambda: down_reason() is None)
+        with reading() as session:
+            host = session.query(Host).one()
+        for moment in (host.last_seen_at, host.started_at, host.created_at):
+            assert abs(moment - utcnow()) < timedelta(minutes=5)
