@@ -88,6 +88,6 @@ class Deadlines:
         with self._lock:
             self._hanging = [call for call in self._hanging if not call.is_done]
             hanging = len(self._hanging)
-        refusal = f"{hanging} earlier calls still hang." if hanging >= MAX_HANGING else self.breaker.why_refused()
+        refusal = f"it did not answer {hanging} earlier calls, which still hang." if hanging >= MAX_HANGING else self.breaker.why_refused()
         if refusal is not None:
             raise HypervisorNotAsked(host=self.host, reason=refusal)
