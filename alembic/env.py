@@ -13,6 +13,8 @@ from lmigrate.db.base import Base
 from lmigrate.db.session import make_engine
 from lmigrate.db.types import EnumValue, UtcDateTime
 
+LONGEST_STATEMENT_S = 3600.0
+
 
 def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Write plain types into revisions: a revision must not change when our types do."""
@@ -46,7 +48,8 @@ handed_in = context.config.attributes.get("connection")
 if handed_in is not None:
     run(handed_in)
 else:
-    engine = make_engine(settings().database)
+    # a statement of a revision goes through a whole table, which no statement of a daemon does
+    engine = make_engine(settings().database.model_copy(update={"statement_timeout_s": LONGEST_STATEMENT_S}))
     try:
         with engine.connect().execution_options(lmigrate_write=True) as connection:
             run(connection)

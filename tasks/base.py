@@ -9,6 +9,7 @@ import structlog
 from celery import Task
 
 from lmigrate.config import host_epoch
+from lmigrate.db.availability import UNAVAILABLE
 from lmigrate.errors import LmigrateError
 from tasks.app import app
 
@@ -16,10 +17,10 @@ log = structlog.get_logger(__name__)
 
 
 class LmigrateTask(Task):  # type: ignore[type-arg] # generic for the type checker only
-    """Logs the sentence that the body returns.  The errors of lmigrate are expected: one line, no stack trace."""
+    """Logs the sentence that the body returns.  Errors of lmigrate, and a database that is away, are expected: one line, no stack trace."""
 
     ignore_result = True
-    throws = (LmigrateError,)
+    throws = (LmigrateError, *UNAVAILABLE)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body."""

@@ -64,6 +64,7 @@ def _postgresql_engine(options: DatabaseSettings) -> Engine:
         pool_size=options.pool_size,
         max_overflow=2 * options.pool_size,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes into logs
         connect_args={"connect_timeout": options.connect_timeout_s, **_link_options(options)},
     )
     event.listen(made, "do_connect", partial(_connect_patiently, options.statement_timeout_s))
@@ -93,7 +94,7 @@ def _postgresql_connected(options: DatabaseSettings, connection: Any, _record: A
 
 
 def _sqlite_engine(options: DatabaseSettings) -> Engine:
-    made = create_engine(options.url, connect_args={"timeout": options.busy_timeout_s})
+    made = create_engine(options.url, connect_args={"timeout": options.busy_timeout_s}, hide_parameters=True)
     event.listen(made, "connect", _sqlite_connected)
     event.listen(made, "begin", _sqlite_begin)
     return made

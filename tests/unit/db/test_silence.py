@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from lmigrate.clock import monotonic_s
 from lmigrate.config import DatabaseSettings
 from lmigrate.db.availability import UNAVAILABLE
 from lmigrate.db.patience import PatientConnection
-from lmigrate.db.session import make_engine
+from lmigrate.db.session import make_engine, reading
 from tests.databases import PostgresqlDatabases
 from tests.servers import postgresql_server
 
@@ -64,3 +65,10 @@ def test_the_link_is_watched_from_our_end_too(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ConnectionError):
         made.connect()
     assert (seen["tcp_user_timeout"], seen["keepalives_idle"]) == (12_000, 3)
+
+
+def test_an_error_tells_no_parameter(database: str) -> None:
+    """They may be secrets, and the text goes into logs."""
+    with reading() as session, pytest.raises(SQLAlchemyError) as error:
+        session.execute(text("SELECT :secret FROM nowhere"), {"secret": "hunter2"})
+    assert "hunter2" not in str(error.value)
