@@ -39,7 +39,9 @@ class WatchedCluster(Cluster):
     """`Cluster` whose workers pass points."""
 
     def __init__(self, top: Path, points: Points, *names: str, **options: Any) -> None:
-        super().__init__(top, *names, progress_interval_s=1e6, **options)
+        # one sample and one action of the policy: so that each run passes the same points, however slow the machine is
+        steady: dict[str, Any] = {"progress_interval_s": 1e6, "initial_downtime_ms": 500, "max_downtime_ms": 500}
+        super().__init__(top, *names, **steady, **options)
         self.points = points
         self.mail = WatchedMail()
         self.mail.points = points

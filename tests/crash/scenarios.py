@@ -162,7 +162,7 @@ SCENARIOS = (
         arrange=the_source_hangs_at_the_end,
         afterwards=it_answers_again,
         guest={"disks": 2},
-        works=frozenset({*RULES, *MOVE}),
+        works=frozenset({*RULES, "post_at_destination"}),
     ),
     Scenario(
         "powers-off",
