@@ -49,7 +49,7 @@ if handed_in is not None:
     run(handed_in)
 else:
     # a statement of a revision goes through a whole table, which no statement of a daemon does
-    engine = make_engine(settings().database.model_copy(update={"statement_timeout_s": LONGEST_STATEMENT_S}))
+    engine = make_engine(settings().database.model_copy(update={"statement_timeout_s": LONGEST_STATEMENT_S}), settings().tls)
     try:
         with engine.connect().execution_options(lmigrate_write=True) as connection:
             run(connection)

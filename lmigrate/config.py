@@ -16,7 +16,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from lmigrate.ids import is_host_name
+from lmigrate.ids import is_address, is_host_name
 from lmigrate.states import Role
 
 
@@ -96,6 +96,13 @@ class HostSettings(_Section):
     def _host_name(cls, value: str) -> str:
         if not is_host_name(value):
             raise ValueError("a host's name consists of letters, digits, '-' and '.', at most 63 characters")
+        return value
+
+    @field_validator("migration_address")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not is_address(value):
+            raise ValueError("a DNS name or an IP address is needed, without port or brackets")
         return value
 
     @property

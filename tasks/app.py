@@ -10,7 +10,7 @@ from celery.signals import setup_logging, worker_ready
 from kombu import Queue
 
 from lmigrate import log
-from lmigrate.config import settings
+from lmigrate.config import TlsSettings, settings
 from lmigrate.ids import is_host_name
 
 #: between two looks for what may be forgotten (sessions, audit), in seconds
@@ -25,9 +25,11 @@ def transport_options(host: str) -> dict[str, Any]:
         "socket_timeout": 10,
         "socket_connect_timeout": 3,
         "socket_keepalive": True,
+        # the host's name at the end: at the beginning one host could be called so that its keys are another's
         "unacked_key": f"unacked.{host}",
-        "unacked_index_key": f"unacked.{host}.index",
-        "unacked_mutex_key": f"unacked.{host}.mutex",
+        "unacked_index_key": f"unacked_index.{host}",
+        "unacked_mutex_key": f"unacked_mutex.{host}",
+        "priority_steps": [0],  # one list a queue: priorities are not used, and an ACL names each list
         # A publish that cannot be sent must say so soon: the row is there, and the reconciler sends it.
         "max_retries": 1,
         "interval_start": 0,
@@ -36,10 +38,21 @@ def transport_options(host: str) -> dict[str, Any]:
     }
 
 
+def broker_tls(url: str, tls: TlsSettings) -> dict[str, Any] | None:
+    """redis-py's options for a ``rediss://`` URL: Redis must show a certificate for its name, and is shown ours; None for any other URL."""
+    if not url.startswith("rediss://"):
+        return None
+    files = {"ssl_ca_certs": tls.ca_file, "ssl_certfile": tls.cert_file, "ssl_keyfile": tls.key_file}
+    chosen = {name: str(path) for name, path in files.items() if path is not None}
+    return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **chosen}
+
+
 def make_app() -> Celery:
     """The application for this process."""
-    made = Celery("lmigrate", broker=settings().broker.url.get_secret_value(), set_as_current=True)
+    url = settings().broker.url.get_secret_value()
+    made = Celery("lmigrate", broker=url, set_as_current=True)
     made.conf.update(
+        broker_use_ssl=broker_tls(url, settings().tls),
         task_acks_late=False,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,

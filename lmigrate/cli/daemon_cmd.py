@@ -109,18 +109,27 @@ def run_flower() -> None:
 
 
 def configured() -> Settings:
-    """The settings, with logs set up.
+    """The settings of a daemon, with logs set up.
 
     Raises:
         Failure: a setting is wrong; it says which.
     """
+    found = checked_settings()
+    log.configure(found.log)
+    return found
+
+
+def checked_settings() -> Settings:
+    """The settings.
+
+    Raises:
+        Failure: one is wrong; it says which.
+    """
     try:
-        found = settings()
+        return settings()
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
         raise Failure(f"Wrong settings: {wrong}. docs/settings.md lists all.", ExitCode.USAGE) from error
-    log.configure(found.log)
-    return found
 
 
 def conductor_argv(options: Settings) -> list[str]:

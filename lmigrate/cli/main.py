@@ -27,6 +27,7 @@ COMMANDS = {
     "db": ("lmigrate.cli.db_cmd:db", "The database: upgrade, downgrade, check."),
     "secrets": ("lmigrate.cli.secrets_cmd:secrets", "Keys of the secrets in the database: new-key, rotate."),
     "completion": ("lmigrate.cli.completion_cmd:completion", "What bash, zsh and fish need to complete names and options."),
+    "broker": ("lmigrate.cli.broker_cmd:broker", "The broker (Redis): users and rules for it."),
     "lab": ("lmigrate.lab.lab_cmd:lab", "Real libvirt hosts on this machine, to try and to test with. Needs root."),
 }
 

@@ -114,10 +114,10 @@ def _create(api: Endpoint, name: str, role: str, lifetime: timedelta | None) -> 
 
 def _create_locally(name: str, role: Role, lifetime: timedelta | None) -> Json:
     from lmigrate.access import tokens  # noqa: PLC0415 - the other commands need no database
-    from lmigrate.cli.daemon_cmd import configured  # noqa: PLC0415
+    from lmigrate.cli.daemon_cmd import checked_settings  # noqa: PLC0415
     from lmigrate.db.availability import UNAVAILABLE  # noqa: PLC0415
 
-    configured()
+    checked_settings()
     try:
         made, secret = tokens.create(name, role, "the command line", lifetime)
     except InvalidInput as error:

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from lmigrate.config import DatabaseSettings, settings
+from lmigrate.config import DatabaseSettings, TlsSettings, settings
 from lmigrate.db.patience import PatientConnection, hurrying
 
 #: Session too: what annotates a session need not name SQLAlchemy
@@ -48,24 +48,24 @@ def writing() -> Iterator[Session]:
 @cache
 def engine() -> Engine:
     """The engine of this process."""
-    return make_engine(settings().database)
+    return make_engine(settings().database, settings().tls)
 
 
-def make_engine(options: DatabaseSettings) -> Engine:
+def make_engine(options: DatabaseSettings, tls: TlsSettings | None = None) -> Engine:
     """An engine for ``options.url`` with the behaviour that lmigrate counts on."""
     if make_url(options.url).get_backend_name() == "sqlite":
         return _sqlite_engine(options)
-    return _postgresql_engine(options)
+    return _postgresql_engine(options, tls or TlsSettings())
 
 
-def _postgresql_engine(options: DatabaseSettings) -> Engine:
+def _postgresql_engine(options: DatabaseSettings, tls: TlsSettings) -> Engine:
     made = create_engine(
         options.url,
         pool_size=options.pool_size,
         max_overflow=2 * options.pool_size,
         pool_pre_ping=True,
         hide_parameters=True,  # an error's text goes into logs
-        connect_args={"connect_timeout": options.connect_timeout_s, **_link_options(options)},
+        connect_args={"connect_timeout": options.connect_timeout_s, **_link_options(options), **tls_options(options.url, tls)},
     )
     event.listen(made, "do_connect", partial(_connect_patiently, options.statement_timeout_s))
     event.listen(made, "connect", partial(_postgresql_connected, options))
@@ -76,6 +76,15 @@ def _connect_patiently(statement_s: float, _dialect: Any, _record: Any, argument
     made = PatientConnection.connect(*arguments, **named)
     made.patience_s = statement_s + GRACE_S
     return made
+
+
+def tls_options(url: str, tls: TlsSettings) -> dict[str, str]:
+    """libpq's own for the files of [tls]; what the URL says itself stays.  UNIX sockets take no notice of them."""
+    if tls.ca_file is None:
+        return {}
+    files = {"sslrootcert": tls.ca_file, "sslcert": tls.cert_file, "sslkey": tls.key_file}
+    wanted = {"sslmode": "verify-full"} | {name: str(path) for name, path in files.items() if path is not None}
+    return {name: value for name, value in wanted.items() if name not in make_url(url).query}
 
 
 def _link_options(options: DatabaseSettings) -> dict[str, int]:
@@ -127,7 +136,9 @@ def try_writing(patience_s: float) -> None:
     On a connection of its own: one of the pool may be good for what it is in the midst of, and new ones refused.
     """
     options = settings().database
-    made = make_engine(options.model_copy(update={"busy_timeout_s": patience_s, "connect_timeout_s": max(1, int(patience_s))}))
+    made = make_engine(
+        options.model_copy(update={"busy_timeout_s": patience_s, "connect_timeout_s": max(1, int(patience_s))}), settings().tls
+    )
     try:
         with hurrying(patience_s), made.connect().execution_options(lmigrate_write=True) as connection:
             connection.execute(text("UPDATE hosts SET enabled = enabled WHERE 1 = 0"))  # a standby refuses even that

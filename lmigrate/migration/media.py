@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lmigrate.db.session import reading
 from lmigrate.db.stores import hosts
 from lmigrate.errors import MigrationAborted, MigrationPreCheckError, UnknownHost
+from lmigrate.migration import peer_uri
 from lmigrate.migration.migrate_data import Medium
 from lmigrate.storage import ownership
 
@@ -39,14 +40,14 @@ def libvirt_uri(context: StepContext, host_name: str) -> str:
 
     Raises:
         UnknownHost: the records have no such host.
+        UnsafeAddress: what the records call its address is none.
     """
     with reading() as session:
         host = hosts.by_name(session, host_name)
         if host is None:
             raise UnknownHost(host=host_name)
         address = host.migration_address
-    name = f"[{address}]" if ":" in address else address
-    return f"qemu+{'tls' if context.settings.migration.tls else 'tcp'}://{name}/system"
+    return peer_uri.libvirt_uri(host_name, address, tls=context.settings.migration.tls)
 
 
 def _download(context: StepContext, medium: Medium, path: Path) -> None:

@@ -52,6 +52,8 @@ def inspect_chain(path: str, image_format: str) -> list[ImageInfo]:
         ImageUnusable: one of them is not there, or names what is not followed.
         CommandFailed: qemu-img cannot read it.
     """
+    if not path.startswith("/"):  # to qemu-img "nbd://…", "json:…" and "-o" are not files
+        raise ImageUnusable(path=path, reason="it is not an absolute path of the host")
     image = _inspect(path, image_format)
     if image.backing_path is None:
         return [image]

@@ -10,6 +10,7 @@ import structlog
 from lmigrate.db.session import reading
 from lmigrate.db.stores import hosts, observations
 from lmigrate.errors import DomainNotFound, HypervisorError, MigrationAborted, MigrationFailed, OutcomeUnknown, UnknownHost
+from lmigrate.migration import peer_uri
 from lmigrate.migration.connections import connections_of
 from lmigrate.migration.convergence import data_gib
 from lmigrate.migration.guest_lock import guest_lock
@@ -166,7 +167,7 @@ def _size_gib(context: StepContext) -> float:
 
 def _spec(context: StepContext) -> MigrateSpec:
     options, data = context.settings.migration, context.data
-    address = _destination_address(context)
+    host, address = _destination(context)
     changes = _changes(context)
     hypervisor, uuid = context.hypervisor, context.instance.uuid
     domain = hypervisor.domain(uuid)
@@ -174,8 +175,8 @@ def _spec(context: StepContext) -> MigrateSpec:
         raise DomainNotFound(uuid=uuid, host=context.settings.host.name)
     return MigrateSpec(
         uuid=uuid,
-        dest_uri=f"qemu+{'tls' if options.tls else 'tcp'}://{address}/system",
-        migrate_uri=f"tcp://{address}",
+        dest_uri=peer_uri.libvirt_uri(host, address, tls=options.tls),
+        migrate_uri=peer_uri.qemu_uri(host, address),
         destination_xml=destination_xml(hypervisor.domain_xml(uuid), changes),
         persistent_xml=destination_xml(hypervisor.domain_xml(uuid, is_inactive=True), changes) if data.is_persistent else None,
         migrate_disks=tuple(disk.device_name for disk in data.copied_disks),
@@ -187,14 +188,14 @@ def _spec(context: StepContext) -> MigrateSpec:
     )
 
 
-def _destination_address(context: StepContext) -> str:
+def _destination(context: StepContext) -> tuple[str, str]:
+    """The destination's name and address."""
     name = context.migration.dest_host or ""
     with reading() as session:
         host = hosts.by_name(session, name)
         if host is None:
             raise UnknownHost(host=name)
-        address = host.migration_address
-    return f"[{address}]" if ":" in address else address
+        return name, host.migration_address
 
 
 def _changes(context: StepContext) -> DestinationChanges:
