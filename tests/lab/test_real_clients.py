@@ -1,0 +1,112 @@
+"""OpenStack's own clients, unmodified, against real hosts: what moves a guest, stops a move, or is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmigrate.clock import monotonic_s
+from lmigrate.lab.guests.guest import Guest
+from lmigrate.lab.topology import Lab
+from tests.clients.client_process import Shell, Site, run, shell, site
+from tests.clients.environments import ANSIBLE, DEBIAN, EXAMPLES, NEWEST, SEVEN, Environment
+from tests.clients.test_libraries import PROGRAMS
+from tests.lab.conftest import StartGuest
+from tests.lab.labs import SMALL_HOST
+from tests.lab.moves import assert_home, assert_moved, other
+from tests.lab.wire import Wire, eventually
+from tests.lab.world import World, assert_unchanged
+
+pytestmark = [pytest.mark.lab, pytest.mark.one_database]
+
+
+@pytest.fixture
+def at(lab: Lab, tmp_path: Path) -> Site:
+    """The lab, as the documentation's clouds.yaml tells the clients."""
+    return site(lab.url, tmp_path, "lmigrate-none")
+
+
+def newest(wire: Wire, guest: Guest) -> dict[str, Any]:
+    """The guest's last migration, from request to end."""
+    return wire.end(wire.get("/v1/migrations", server=guest.uuid)["migrations"][0]["id"])
+
+
+def test_openstack_moves_a_guest_and_waits_for_it(lab: Lab, wire: Wire, guest: Guest, at: Site) -> None:
+    began = monotonic_s()
+    done = run(NEWEST, at, "openstack", "server", "migrate", "--live-migration", "--wait", guest.name)
+    assert (done.code, "Complete" in done.out) == (0, True), done
+    assert_moved(lab, wire, guest, newest(wire, guest), since=began)
+
+
+@pytest.mark.parametrize(("environment", "names_host"), [(SEVEN, True), (DEBIAN, False)], ids=["osc-7", "osc-6"])
+def test_older_clients_move_a_guest(lab: Lab, wire: Wire, guest: Guest, at: Site, environment: Environment, names_host: bool) -> None:
+    home, began = wire.server(guest.uuid)["host"], monotonic_s()
+    destination = ["--host", other(home)] if names_host else []
+    done = run(environment, at, "openstack", "server", "migrate", "--live-migration", *destination, guest.name)
+    assert done.code == 0, done
+    assert_moved(lab, wire, guest, newest(wire, guest), since=began)
+
+
+def test_openstack_shows_and_aborts_a_running_migration(lab: Lab, wire: Wire, start: StartGuest, at: Site) -> None:
+    guest = start("node5", fill_mib=24, memory_mib=64)
+    before = World.of(lab)
+    lab.slow("node5", "16mbit")
+    try:
+        with shell(NEWEST, at) as openstack:
+            assert openstack(f"server migrate --live-migration --host node6 {guest.name}").code == 0
+            number = running(openstack, guest)
+            assert openstack(f"server migration abort {guest.name} {number}").code == 0
+            wire.end(number)
+            listed = openstack(f"server migration list --server {guest.name} --status cancelled -f json").json
+    finally:
+        lab.slow("node5", None)
+    assert [row["Id"] for row in listed] == [number]
+    assert_unchanged(lab, before)
+    assert_home(lab, wire, guest, "node5")
+
+
+def running(openstack: Shell, guest: Guest) -> int:
+    """The id of the guest's running migration, after the client has shown it in its three ways."""
+    asked = f"server migration list --server {guest.name} --status running -f json"
+    (row,) = eventually("the client lists a running migration", lambda: openstack(asked).json)
+    for reference in (row["UUID"], row["Id"]):
+        shown = openstack(f"server migration show {guest.name} {reference} -f json").json
+        assert (shown["Status"], shown["Dest Compute"]) == ("running", "node6")
+    assert openstack(f"server show {guest.name} -f json").json["status"] == "MIGRATING"
+    return int(row["Id"])
+
+
+def test_clients_say_why_a_check_refused(lab: Lab, wire: Wire, guest: Guest, at: Site) -> None:
+    home, before = wire.server(guest.uuid)["host"], World.of(lab)
+    with shell(NEWEST, at) as openstack:
+        full = openstack(f"server migrate --live-migration --host {SMALL_HOST} {guest.name}")
+        assert (full.code, "Lack of memory" in full.err) == (1, True), full
+        assert openstack(f"compute service set --disable --disable-reason repair {other(home)} nova-compute").code == 0
+        try:
+            refused = openstack(f"server migrate --live-migration --host {other(home)} {guest.name}")
+        finally:
+            assert openstack(f"compute service set --enable {other(home)} nova-compute").code == 0
+        assert (refused.code, "repair" in refused.err) == (1, True), refused
+    later = run(
+        NEWEST, at, "python", PROGRAMS / "novaclient_migrate.py", guest.name, SMALL_HOST, OS_AUTH_TYPE="none", OS_ENDPOINT=f"{at.url}/v2.1"
+    )
+    assert later.json["status"] == "failed"
+    assert "Lack of memory" in str(later.json), later
+    assert_unchanged(lab, before)
+
+
+def test_the_example_for_openstacksdk_moves_a_guest(lab: Lab, wire: Wire, guest: Guest, at: Site) -> None:
+    home, began = wire.server(guest.uuid)["host"], monotonic_s()
+    done = run(NEWEST, at, "python", EXAMPLES / "sdk_migrate.py", guest.name, other(home))
+    assert (done.code, f"completed: {guest.name} is on {other(home)}" in done.out) == (0, True), done
+    assert_moved(lab, wire, guest, newest(wire, guest), since=began)
+
+
+def test_the_example_for_ansible_moves_a_guest(lab: Lab, wire: Wire, guest: Guest, at: Site) -> None:
+    home, began = wire.server(guest.uuid)["host"], monotonic_s()
+    playbook: list[str | Path] = [EXAMPLES / "migrate.yml", "-e", f"guest={guest.name}", "-e", f"destination={other(home)}"]
+    done = run(ANSIBLE, at, "ansible-playbook", *playbook)
+    assert (done.code, f"{guest.name} runs on {other(home)}." in done.out) == (0, True), done
+    assert_moved(lab, wire, guest, newest(wire, guest), since=began)
