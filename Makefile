@@ -136,6 +136,10 @@ crash-long: venv ## Let a worker die at every point, twice over, and play N game
 bench: setup ## Measure what lmigrate adds to a bare libvirt migration
 	$(AS_ROOT) $(BIN)/python -m benchmarks
 
+.PHONY: bench-api
+bench-api: setup ## Measure the API over 1,000 hosts, 20,000 instances and 200,000 migrations
+	$(BIN)/python -m benchmarks.api
+
 # -- the lab --------------------------------------------------------------------------------------
 
 .PHONY: demo

@@ -53,9 +53,9 @@ def server(record: ServerRecord) -> Server:
     )
 
 
-def server_link(record: ServerRecord) -> ServerLink:
+def server_link(uuid: str, name: str) -> ServerLink:
     """A server in the short list."""
-    return ServerLink(id=record.instance.uuid, name=record.instance.name, links=links(f"servers/{record.instance.uuid}"))
+    return ServerLink(id=uuid, name=name, links=links(f"servers/{uuid}"))
 
 
 def host_id(host: str | None) -> str:

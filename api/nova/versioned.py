@@ -36,6 +36,9 @@ class OmitNone:
     """The key is absent, not null, when there is nothing to say."""
 
 
+#: what JSON has already: most values are
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
 #: in every microversion that is served
 ALWAYS = Span()
 
@@ -69,12 +72,11 @@ class OnWire(BaseModel):
 
 def dump(value: Any, version: Microversion) -> Any:
     """``value`` as JSON types, with the fields that ``version`` has."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Versioned):
-        return {
-            field.serialization_alias or name: dump(getattr(value, name), version)
-            for name, field in _fields_at(type(value), version)
-            if not (getattr(value, name) is None and _omits_none(field))
-        }
+        said = ((wire, getattr(value, name), omits) for name, wire, omits in _written_at(type(value), version))
+        return {wire: one if type(one) in _PLAIN else dump(one, version) for wire, one, omits in said if not (omits and one is None)}
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True)
     if isinstance(value, list | tuple):
@@ -106,6 +108,12 @@ def spans(model: type[Versioned]) -> list[tuple[str, str, Span]]:
 def _fields_at(model: type[Versioned], version: Microversion) -> tuple[tuple[str, FieldInfo], ...]:
     found = [(name, field) for name, field in model.model_fields.items()]
     return tuple((name, field) for name, field in found if _span(field).first <= version <= _span(field).last)
+
+
+@cache
+def _written_at(model: type[Versioned], version: Microversion) -> tuple[tuple[str, str, bool], ...]:
+    """Name, name on the wire, whether it is left out when None, of each field."""
+    return tuple((name, field.serialization_alias or name, _omits_none(field)) for name, field in _fields_at(model, version))
 
 
 def _span(field: FieldInfo) -> Span:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from lmigrate.db.session import writing
+from lmigrate.config import settings
+from lmigrate.db.session import make_engine
 
 SCRIPT = Path(__file__).with_name("fleet.sql")
 
@@ -34,10 +35,12 @@ def instance_uuid(number: int) -> str:
 
 
 def fill(fleet: Fleet) -> None:
-    """Write the fleet into this process's database, which has to be a PostgreSQL, and gather statistics."""
+    """Write the fleet into the database of the settings, which has to be a PostgreSQL, and gather statistics."""
     numbers = asdict(fleet)
-    with writing() as session:
+    patient = make_engine(settings().database.model_copy(update={"statement_timeout_s": 3600.0}))
+    with patient.begin() as connection:
         for statement in SCRIPT.read_text().split(";\n\n"):
-            session.execute(text(statement), {name: value for name, value in numbers.items() if f":{name}" in statement})
-    with writing() as session:
-        session.execute(text("ANALYZE"))
+            connection.execute(text(statement), {name: value for name, value in numbers.items() if f":{name}" in statement})
+    with patient.begin() as connection:
+        connection.execute(text("ANALYZE"))
+    patient.dispose()

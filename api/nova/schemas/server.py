@@ -34,7 +34,7 @@ class Flavor(Versioned):
     disk: int
     ephemeral: int = 0
     swap: int = 0
-    extra_specs: dict[str, str] = Field({})
+    extra_specs: dict[str, str] = Field(default_factory=dict)
 
 
 class Server(Versioned):
@@ -50,8 +50,8 @@ class Server(Versioned):
     host_id: str = Field(serialization_alias="hostId")
     access_ipv4: str = Field("", serialization_alias="accessIPv4")
     access_ipv6: str = Field("", serialization_alias="accessIPv6")
-    addresses: dict[str, list[str]] = Field({})
-    metadata: dict[str, str] = Field({})
+    addresses: dict[str, list[str]] = Field(default_factory=dict)
+    metadata: dict[str, str] = Field(default_factory=dict)
     links: list[Link]
     image: str = ""
     flavor_link: Annotated[FlavorLink, until("2.46"), Field(serialization_alias="flavor")]
@@ -69,7 +69,7 @@ class Server(Versioned):
     power_state: int = Field(serialization_alias="OS-EXT-STS:power_state")
     launched_at: Moment | None = Field(serialization_alias="OS-SRV-USG:launched_at")
     terminated_at: Moment | None = Field(None, serialization_alias="OS-SRV-USG:terminated_at")
-    volumes_attached: list[VolumeAttached] = Field([], serialization_alias="os-extended-volumes:volumes_attached")
+    volumes_attached: list[VolumeAttached] = Field(default_factory=list, serialization_alias="os-extended-volumes:volumes_attached")
     hostname: Annotated[str, since("2.3"), Field(serialization_alias="OS-EXT-SRV-ATTR:hostname")]
     root_device_name: Annotated[str | None, since("2.3"), Field(serialization_alias="OS-EXT-SRV-ATTR:root_device_name")] = None
     reservation_id: Annotated[str | None, since("2.3"), Field(serialization_alias="OS-EXT-SRV-ATTR:reservation_id")] = None
@@ -80,7 +80,7 @@ class Server(Versioned):
     locked: Annotated[bool, since("2.9")] = False
     host_status: Annotated[str, since("2.16")]
     description: Annotated[str | None, since("2.19")]
-    tags: Annotated[list[str], since("2.26")] = Field([])
+    tags: Annotated[list[str], since("2.26")] = Field(default_factory=list)
     trusted_image_certificates: Annotated[list[str] | None, since("2.63")] = None
     server_groups: Annotated[list[str] | None, since("2.71"), OmitNone()] = None  # shown, but not in lists
     locked_reason: Annotated[str | None, since("2.73")] = None

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.nova.times import Moment
 from api.nova.versioned import Versioned
 
 
@@ -25,7 +24,7 @@ class ServiceState(BaseModel):
 
     active: bool
     available: bool
-    updated_at: Moment
+    updated_at: str = Field(description="UTC, without saying so.")
 
 
 class Zone(Versioned):

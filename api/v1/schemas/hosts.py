@@ -9,6 +9,9 @@ from pydantic import ConfigDict, Field, StringConstraints
 from api.contract import Shape
 from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
 
+#: something to read, and no NUL, which nothing can store
+REASON = r"^[^\x00]*[^\x00\s][^\x00]*$"
+
 
 class HostUseShape(Shape):
     """What is used of a host."""
@@ -85,7 +88,7 @@ class HostChange(Shape):
     )
 
     enabled: Annotated[bool, Field(strict=True)]
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"\S", max_length=255)] | None = Field(
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, pattern=REASON, max_length=255)] | None = Field(
         None,
         description="Why it is disabled; not with enabled: true.",
     )

@@ -133,7 +133,7 @@ class MigrationsQuery(PageQuery):
 class Resolution(Shape):
     """What an operator found out about the guest of a held migration."""
 
-    running_on: str = Field(min_length=1, max_length=63, description="The host on which the guest runs: the source or the destination.")
+    running_on: str = Field(pattern=NAME, max_length=63, description="The host on which the guest runs: the source or the destination.")
     fenced: Annotated[str, Field(pattern=NAME, min_length=1, max_length=63)] | None = Field(
         None, description="The other host, if it is off for good: it is not asked, and nothing is done on it."
     )

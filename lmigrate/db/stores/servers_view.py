@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, false, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from lmigrate.db.models import BlockDeviceMapping, DomainSighting, Host, Instance, Migration
 from lmigrate.db.stores import name_pattern
@@ -66,12 +66,25 @@ def page(session: Session, wanted: ServerFilter, limit: int, marker: str | None 
     Raises:
         InstanceNotFound: there is no instance ``marker``.
     """
+    return _with_details(session, list(session.scalars(_page(session, wanted, limit, marker))))
+
+
+def names(session: Session, wanted: ServerFilter, limit: int, marker: str | None = None) -> list[tuple[str, str]]:
+    """The same page, as (uuid, name).
+
+    Raises:
+        InstanceNotFound: there is no instance ``marker``.
+    """
+    query = _page(session, wanted, limit, marker).with_only_columns(Instance.uuid, Instance.name)
+    return [(uuid, name) for uuid, name in session.execute(query)]
+
+
+def _page(session: Session, wanted: ServerFilter, limit: int, marker: str | None) -> Select[Any]:
     after = None
     if marker is not None:
         last = _get(session, marker)
         after = (last.created_at, last.uuid)
-    query = newest_first(_filtered(wanted), Instance.created_at, Instance.uuid, after, limit)
-    return _with_details(session, list(session.scalars(query)))
+    return newest_first(_filtered(wanted), Instance.created_at, Instance.uuid, after, limit)
 
 
 def one(session: Session, uuid: str) -> ServerRecord:
@@ -163,7 +176,8 @@ def _disks(session: Session, uuids: list[str]) -> dict[str, list[BlockDeviceMapp
 
 
 def _hosts(session: Session, names: set[str]) -> dict[str, Host]:
-    return {host.name: host for host in session.scalars(select(Host).where(Host.name.in_(names)))} if names else {}
+    query = select(Host).where(Host.name.in_(names)).options(defer(Host.cpu), defer(Host.connector))
+    return {host.name: host for host in session.scalars(query)} if names else {}
 
 
 def _running(session: Session, uuids: list[str]) -> dict[str, Migration]:

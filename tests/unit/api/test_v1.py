@@ -180,3 +180,17 @@ def test_a_held_migration_is_resolved(client: FlaskClient, save: Save) -> None:
     assert answer.json["phase"] == "rolling-back"
     assert any("admin says that the guest runs on node5" in event["details"] for event in answer.json["events"])
     assert client.post(address, json={"running_on": "node5"}).status_code == 409
+
+
+def test_the_page_of_the_docs_has_every_operation_and_nothing_from_elsewhere(client: FlaskClient) -> None:
+    page = client.get("/v1/docs")
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    text = page.get_data(as_text=True)
+    for document in ("/v1/openapi.json", "/v1/openapi-nova.json"):
+        described = client.get(document).json
+        assert described is not None
+        assert described["openapi"].startswith("3.1")
+        for path in described["paths"]:
+            assert f"<code>{path}</code>" in text
+    assert "://" not in text
+    assert "<script" not in text
