@@ -33,7 +33,7 @@ def show_server(uuid: str) -> ServerDetail:
 
 
 def _page(query: ServersQuery) -> list[ServerRecord]:
-    wanted = ServerFilter(name=query.name, host=query.host, has_anomaly=query.anomaly)
+    wanted = ServerFilter(name_part=query.name, host=query.host, has_anomaly=query.anomaly)
     with reading() as session:
         try:
             return servers_view.page(session, wanted, query.limit, query.marker)

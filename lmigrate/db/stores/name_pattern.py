@@ -38,12 +38,17 @@ def matches(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool
     """
     bare = text.removeprefix("^").removesuffix("$")
     if not _SPECIAL.search(bare):
-        return _like(column, bare, starts=text.startswith("^"), ends=text.endswith("$"))
+        return contains(column, text)
     reason = why_refused(text)
     if reason is not None:
         raise InvalidInput(field="name", value=text, remedy=f"{reason} {_REMEDY}")
     # a name with such characters in it is found by itself, too
     return or_(column == text, column.regexp_match(text))
+
+
+def contains(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
+    """Whether ``text`` is part of ``column``, as it stands; ^ and $ anchor it."""
+    return _like(column, text.removeprefix("^").removesuffix("$"), starts=text.startswith("^"), ends=text.endswith("$"))
 
 
 def why_refused(text: str) -> str | None:

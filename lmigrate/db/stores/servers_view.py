@@ -23,6 +23,7 @@ class ServerFilter:
     """Which instances; a field left at None asks for nothing."""
 
     name: str | None = None  # part of the name, or a regular expression
+    name_part: str | None = None  # part of the name; ^ and $ anchor it
     host: str | None = None
     uuids: tuple[str, ...] | None = None
     vm_states: tuple[VmState, ...] | None = None
@@ -131,6 +132,8 @@ def _filtered(wanted: ServerFilter) -> Select[Any]:
     query = select(Instance)
     if wanted.name is not None:
         query = query.where(name_pattern.matches(Instance.name, wanted.name))
+    if wanted.name_part is not None:
+        query = query.where(name_pattern.contains(Instance.name, wanted.name_part))
     if wanted.host is not None:
         query = query.where(Instance.host == wanted.host)
     if wanted.uuids is not None:
