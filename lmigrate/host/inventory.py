@@ -58,7 +58,7 @@ class Inventory:
 
     def _record(self, session: Session, infos: dict[str, DomainInfo], known: dict[str, DomainSighting], looked_at: datetime) -> None:
         """Sightings of ``infos``; those of ``known`` that are not among them have vanished."""
-        rows = {uuid: sighting_of(self._host, info, looked_at) for uuid, info in infos.items()}
+        rows = {uuid: sighting_of(self._host, info, looked_at, known.get(uuid)) for uuid, info in infos.items()}
         same = [uuid for uuid, row in rows.items() if uuid in known and is_same(row, known[uuid])]
         sightings.confirm(session, self._host, same, looked_at)
         sightings.put(session, (row for uuid, row in rows.items() if uuid not in same))

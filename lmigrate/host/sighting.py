@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from lmigrate.db.models import DomainSighting
+from lmigrate.db.stores.sightings import HAS_RUN, has_run
+from lmigrate.states import PowerState
 from lmigrate.virt.types import DiskInfo, DomainInfo
 
 #: key in the description: a remark on this copy beside the others, for whoever looks at the sightings
@@ -26,8 +28,9 @@ _DISK_TEXT_LENGTHS = {
 }
 
 
-def sighting_of(host: str, info: DomainInfo, looked_at: datetime) -> DomainSighting:
-    """The row for a domain that ``host`` had when it was looked at."""
+def sighting_of(host: str, info: DomainInfo, looked_at: datetime, previous: DomainSighting | None = None) -> DomainSighting:
+    """The row for a domain that ``host`` had when it was looked at; ``previous``: what it had before."""
+    is_running = info.power_state in {PowerState.RUNNING, PowerState.BLOCKED}
     return DomainSighting(
         host=host,
         instance_uuid=info.uuid,
@@ -36,7 +39,7 @@ def sighting_of(host: str, info: DomainInfo, looked_at: datetime) -> DomainSight
         reason=info.reason[:_REASON_LENGTH],
         is_persistent=info.is_persistent,
         cpu_xml=info.cpu_xml,
-        description=_description(info),
+        description={**_description(info), HAS_RUN: is_running or has_run(previous, info.migration_mark)},
         seen_at=looked_at,
     )
 

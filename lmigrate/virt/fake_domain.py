@@ -31,6 +31,7 @@ class FakeDomain:
     completed: JobStats | None = None
     autostart: bool = False
     move: Move | None = None  # the running migrateToURI3
+    has_inactive_images: bool = False  # it arrived paused: QEMU takes the disks only when it is let run
 
     @property
     def xml(self) -> str:
@@ -50,6 +51,8 @@ class FakeDomain:
     def set_state(self, state: PowerState, reason: str) -> None:
         """libvirt always changes both."""
         self.power_state, self.reason = state, reason
+        if self.is_running:
+            self.has_inactive_images = False
 
     def stop(self, reason: str) -> bool:
         """QEMU ends.  Whether a definition is left."""

@@ -131,9 +131,12 @@ class Move:
             raise self.error("operation failed: migration out job: unexpectedly failed")
 
     def _stop_source(self, guest: FakeDomain) -> None:
+        """QEMU before 10.0 does not survive giving up disks that it has never taken."""
         with self.world.changing(self.source.name, self.uuid):
             if guest.is_running:
                 guest.set_state(PowerState.PAUSED, "migration")
+            elif guest.has_inactive_images and disks(parse(guest.xml)):
+                guest.stop("crashed")
 
     def _cancel(self, guest: FakeDomain) -> None:
         if not self.leaves_destination:
@@ -158,6 +161,7 @@ class Move:
         with self.world.changing(destination.name, self.uuid):
             there = destination.domains[self.uuid]
             there.set_state(*((PowerState.PAUSED, "user") if was_paused else (PowerState.RUNNING, "migrated")))
+            there.has_inactive_images = was_paused
             there.inactive_xml = self.spec.persistent_xml or there.inactive_xml
             there.completed = completed
         with self.world.changing(self.source.name, self.uuid):

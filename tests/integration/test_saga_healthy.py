@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lmigrate.states import PowerState
+from lmigrate.host.inventory import Inventory
+from lmigrate.states import MigrationStatus, PowerState
 from lmigrate.virt.fake_move import Move
 from tests.integration.cluster import DISK_BYTES, Cluster, wait_until
 
@@ -40,6 +41,24 @@ def test_a_guest_moves(database: str, tmp_path: Path, *, is_shared: bool, disks:
     assert cluster.journal(migration.id) == dict.fromkeys(STEPS, "done")
     assert migration.downtime_ms == cluster.world.downtime_ms
     assert migration.migrate_data["disk_needed_bytes"] == (0 if is_shared else disks * DISK_BYTES)
+
+
+def test_a_guest_that_arrived_paused_is_moved_on_when_it_has_run(database: str, tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, "node5", "node6", is_shared=True)
+    uuid = cluster.boot("node5", is_paused=True)
+    inventory = Inventory("node6", cluster.hypervisor("node6"), 60)
+    cluster.check_moved(cluster.migrate(uuid, "node6"), "node5", "node6")
+    inventory.compare_all()
+    refused = cluster.migrate(uuid, "node5")  # QEMU would abort, and the guest be lost
+    cluster.check()
+    assert refused.status is MigrationStatus.FAILED
+    assert "has not been seen running on node6" in str(refused.error)
+    assert cluster.world.where(uuid) == {"node6": "paused (user)"}
+    cluster.hypervisor("node6").resume(uuid)
+    inventory.refresh([uuid])
+    cluster.hypervisor("node6").pause(uuid)
+    inventory.refresh([uuid])
+    cluster.check_moved(cluster.migrate(uuid, "node5"), "node6", "node5")
 
 
 def test_there_and_back_ten_times(database: str, tmp_path: Path) -> None:

@@ -11,6 +11,14 @@ from sqlalchemy.orm import Session
 
 from lmigrate.db.models import DomainSighting
 
+#: key in the description: the guest was seen running on this host since it came here
+HAS_RUN = "has_run"
+
+
+def has_run(row: DomainSighting | None, migration_mark: str | None) -> bool:
+    """Whether the guest was seen running since the migration of this mark brought it here."""
+    return row is not None and row.description.get("migration_mark") == migration_mark and bool(row.description.get(HAS_RUN))
+
 
 def get(session: Session, host: str, instance_uuid: str) -> DomainSighting | None:
     """What ``host`` said about one domain, or None if it has not seen it."""

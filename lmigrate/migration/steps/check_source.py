@@ -6,7 +6,9 @@ from pathlib import Path
 
 from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Migration
-from lmigrate.db.session import Session
+from lmigrate.db.session import Session, reading
+from lmigrate.db.stores import sightings
+from lmigrate.db.stores.sightings import has_run
 from lmigrate.errors import (
     DestinationDiskExists,
     DestinationDiskTooSmall,
@@ -41,7 +43,7 @@ class CheckSource(Step):
         """Facts: migrate_data, power_state."""
         domain = self._domain(context)
         found = survey(context, domain)
-        self._refuse_obstacles(context, found)
+        self._refuse_obstacles(context, domain, found)
         data = self._migrate_data(context, domain, found)
         self._refuse_leftover(context, data)
         if data.disk_needed_bytes > data.disk_available_bytes:
@@ -67,8 +69,11 @@ class CheckSource(Step):
             raise InstanceInvalidState(action="os-migrateLive", instance=context.instance.uuid, attribute="power_state", state=state.value)
         return domain
 
-    def _refuse_obstacles(self, context: StepContext, found: Survey) -> None:
+    def _refuse_obstacles(self, context: StepContext, domain: DomainInfo, found: Survey) -> None:
         reasons = [*found.obstacles, *context.hypervisor.interlocks(context.instance.uuid)]
+        if _has_disks_not_taken(context, domain):
+            host = context.settings.host.name
+            reasons.append(f"it arrived paused and has not been seen running on {host} since, so that QEMU would abort: let it run first")
         job = context.hypervisor.job(context.instance.uuid)
         if job.is_active:
             reasons.append(f"libvirt is at work on it ({job.operation}): wait for that to end")
@@ -103,6 +108,18 @@ class CheckSource(Step):
         if not data.is_shared_instance_path and context.facts["check_destination"]["directory_exists"]:
             path = Path(data.destination_instances_path) / context.instance.uuid
             raise DestinationDiskExists(path=path, host=context.migration.dest_host)
+
+
+def _has_disks_not_taken(context: StepContext, domain: DomainInfo) -> bool:
+    """Whether QEMU may not have taken the disks of a guest that arrived paused: it does so when the guest is let run.
+
+    Moving it on is giving up disks that it does not hold, and QEMU before 10.0 aborts on that
+    (bdrv_inactivate_recurse; seen with 7.2): the guest would be lost.
+    """
+    if domain.power_state is not PowerState.PAUSED or domain.migration_mark is None or not domain.disks:
+        return False
+    with reading() as session:
+        return not has_run(sightings.get(session, context.settings.host.name, domain.uuid), domain.migration_mark)
 
 
 def _is_block_migration(asked: Migration, *, is_on_shared_storage: bool) -> bool:
