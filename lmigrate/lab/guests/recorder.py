@@ -144,10 +144,16 @@ class Recorder:
             inotify.watch(follower.path.parent.parent)  # where the guest's directory will be made
 
     def _read(self) -> None:
-        """Take what is new, first from the file that was the last to grow: the tail of a line is in another one."""
+        """Take what is new, first from the file that was the last to grow: the tail of a line is in another one.
+
+        That another file has grown says that the last one has come to its end: only then is its rest complete.
+        """
+        last_host, last = self._followers[0]
         for item in list(self._followers):
             host, follower = item
             if data := follower.read():
+                if follower is not last and (rest := last.read()):
+                    self._take(last_host, rest, clock.monotonic_s())
                 self._take(host, data, clock.monotonic_s())
                 self._followers.remove(item)
                 self._followers.insert(0, item)

@@ -67,6 +67,27 @@ def test_a_line_cut_in_two_by_the_migration_is_whole_again(files: dict[str, Path
     assert recorder.report().hosts == ("node5", "node6")
 
 
+def test_what_the_source_said_last_comes_before_what_the_destination_said_first(
+    files: dict[str, Path], source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(files)
+    say(source, line(3))
+    recorder._read()
+
+    def read_late() -> bytes:
+        """The last of the source is written after the source was read, and before the destination is."""
+        monkeypatch.undo()
+        say(source, line(4))
+        return line(5).encode()
+
+    monkeypatch.setattr(recorder._followers[1][1], "read", read_late)
+    recorder._read()
+    recorder._read()
+    for _, follower in recorder._followers:
+        follower.close()
+    assert counts(recorder) == [3, 4, 5]
+
+
 def test_the_tail_of_a_line_begun_before_is_skipped(files: dict[str, Path], source: Path) -> None:
     say(source, line(3)[:12])
     with Recorder(files) as recorder:
