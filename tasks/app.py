@@ -57,7 +57,7 @@ def make_app() -> Celery:
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
         task_ignore_result=True,
-        result_backend=None,
+        result_backend="tasks.backend:HintBackend",  # keeps nothing
         task_store_errors_even_if_ignored=False,
         task_reject_on_worker_lost=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from celery.backends.base import DisabledBackend
 
 from lmigrate.migration.dispatch import Address, address_of
 from lmigrate.migration.steps import BY_NAME, STEPS
@@ -66,4 +67,4 @@ def test_what_the_broker_settings_promise() -> None:
         "task_reject_on_worker_lost": False,
     }
     assert {name: app.conf[name] for name in expected} == expected
-    assert app.conf.result_backend is None
+    assert isinstance(app.backend, DisabledBackend)
