@@ -160,4 +160,5 @@ def _end(migration: Json) -> None:
     reason = printable(migration["error"] or "no reason was recorded")
     if migration["status"] == "error":
         raise Failure(f"Migration {number} is held for an operator: {reason} (lmigrate migration show {number})", code)
-    raise Failure(f"Migration {number} {migration['status']}: {reason} The guest is on {migration['source_host']}.", code)
+    sentence = reason if reason.endswith((".", "!", "?")) else f"{reason}."
+    raise Failure(f"Migration {number} {migration['status']}: {sentence} The guest is on {migration['source_host']}.", code)

@@ -109,7 +109,7 @@ def moved(save: Save, web1: Instance, status: MigrationStatus, **fields: object)
     ("status", "code", "word"),
     [
         (MigrationStatus.COMPLETED, ExitCode.OK, "web1 runs on node6, the guest paused for 42 ms"),
-        (MigrationStatus.FAILED, ExitCode.MIGRATION_FAILED, "it is full The guest is on node5"),
+        (MigrationStatus.FAILED, ExitCode.MIGRATION_FAILED, "it is full. The guest is on node5"),
         (MigrationStatus.ERROR, ExitCode.MIGRATION_FAILED, "held for an operator: it is full"),
         (MigrationStatus.CANCELLED, ExitCode.MIGRATION_CANCELLED, "cancelled"),
     ],
