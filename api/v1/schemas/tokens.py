@@ -12,7 +12,8 @@ from lmigrate.access import tokens
 from lmigrate.states import Role
 
 TokenName = Annotated[
-    str, Field(pattern=tokens.NAME.pattern.replace(r"\Z", "$"), max_length=63, description="Whose it is; also the user of HTTP basic.")
+    str,
+    Field(pattern="^" + tokens.NAME.pattern.replace(r"\Z", "$"), max_length=63, description="Whose it is; also the user of HTTP basic."),
 ]
 
 
