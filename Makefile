@@ -124,13 +124,21 @@ test-fast: venv clients ## The tests that need no lab, on SQLite
 test-lab: setup clients ## The tests on real hosts, on SQLite
 	$(AS_ROOT) $(PYTEST) --db sqlite -m lab
 
-# How many games of the property test: make crash-long N=10000
-N ?= 1000
-
 .PHONY: crash-long
-crash-long: venv ## Let a worker die at every point, twice over, and play N games of bad luck
+crash-long: venv ## Let a worker die at every point, twice over, and play N games of bad luck: make crash-long N=10000
 	$(BIN)/python -m tests.crash --pairs 3
-	LMIGRATE_CRASH_EXAMPLES=$(N) $(BIN)/pytest --db sqlite tests/crash/test_machine.py
+	LMIGRATE_CRASH_EXAMPLES=$(or $(N),1000) $(BIN)/pytest --db sqlite tests/crash/test_machine.py
+
+# SEED names a plan: the same seed plans the same rounds.
+SEED ?= $(shell echo $$RANDOM)
+
+.PHONY: chaos
+chaos: setup ## Random guests, migrations and faults on a real lab: make chaos SEED=7 N=50
+	$(AS_ROOT) $(BIN)/python -m tests.chaos.soak --seed $(SEED) --rounds $(or $(N),20)
+
+.PHONY: chaos-matrix
+chaos-matrix: setup ## Every fault at every stage on a real lab; goes on where it was interrupted (chaos-matrix.jsonl)
+	$(AS_ROOT) $(BIN)/python -m tests.chaos.matrix
 
 .PHONY: bench
 bench: setup ## Measure what lmigrate adds to a bare libvirt migration
