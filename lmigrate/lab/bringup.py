@@ -8,7 +8,7 @@ from subprocess import PIPE, STDOUT
 from typing import TYPE_CHECKING
 
 from lmigrate.clock import utcnow
-from lmigrate.lab import certificates, host_files, postgresql, redis, registration, services
+from lmigrate.lab import certificates, host_files, postgresql, redis, registration, secure, services
 from lmigrate.lab.certificates import CertificateAuthority
 from lmigrate.lab.errors import LabError, NoSuchLab, OptionsDiffer
 from lmigrate.lab.node import Node
@@ -86,6 +86,8 @@ def _start_centre(lab: Lab) -> None:
     uses_postgresql = lab.options.database == "postgresql"
     if not lab.ctl.is_up:
         host_files.write_etc(lab.paths, CTL, lab.state.addresses)
+    if lab.options.secure:
+        secure.write_certificates(lab.paths, lab.state)
     redis.write_configuration(lab.paths, lab.state)
     mounts = host_files.common_mounts(lab.paths, CTL)
     if uses_postgresql:
@@ -149,6 +151,7 @@ def _start_daemons(lab: Lab, say: Callable[[str], None]) -> None:
     upgraded = lab.front.run(services.lmigrate_command("db", "upgrade"), timeout_s=_SCHEMA_DEADLINE_S)
     if upgraded.returncode != 0:
         raise LabError(f"`lmigrate db upgrade` failed: {upgraded.stderr.strip()[-2000:]}")
+    secure.make_token(lab)
     began = utcnow()
     started = {node.name for node in lab.nodes.values() if "host" in _start_all(lab, node)}
     registration.wait_for_hosts(lab, dict.fromkeys(started, began))
@@ -158,4 +161,5 @@ def _start_daemons(lab: Lab, say: Callable[[str], None]) -> None:
 def _start_all(lab: Lab, node: Node) -> list[str]:
     """Start every daemon of a node that does not run; their names."""
     known = services.commands(lab.paths, lab.state, node.name)
-    return [name for name, argv in known.items() if node.start_daemon(name, argv)]
+    own = {name: services.daemon_environment(lab.paths, lab.state, node.name, name) for name in known}
+    return [name for name, argv in known.items() if node.start_daemon(name, argv, own[name])]

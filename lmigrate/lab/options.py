@@ -30,6 +30,7 @@ class LabOptions:
         instances: ``shared`` (one directory for all hosts) or ``private`` (one each).
         database: ``sqlite`` or ``postgresql``.
         tls: libvirt and QEMU speak TLS between the hosts; off: plain TCP.
+        secure: API, Redis and PostgreSQL speak TLS too, the API asks for a token, Redis has a user for each daemon.
         accel: ``auto`` tries KVM and falls back to TCG; ``kvm`` and ``tcg`` insist.
         memory_mib: memory in MiB that a host admits to have, for hosts that shall look small.
         daemons: start lmigrate's own daemons too, not only libvirtd and the broker.
@@ -41,6 +42,7 @@ class LabOptions:
     instances: str = "shared"
     database: str = "sqlite"
     tls: bool = True
+    secure: bool = False
     accel: str = "auto"
     memory_mib: Mapping[str, int] = field(default_factory=dict)
     daemons: bool = True

@@ -47,6 +47,11 @@ class LabPaths:
         return self.top / "ca"
 
     @property
+    def token(self) -> Path:
+        """The lab's own token for its API, when that asks for one."""
+        return self.top / "token"
+
+    @property
     def faults(self) -> Path:
         """Fail points of all daemons."""
         return self.top / "faults"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from lmigrate.lab import files
+from lmigrate.lab import files, secure
 from lmigrate.lab.errors import LabError
 from lmigrate.lab.node import Node
 from lmigrate.lab.packages import postgresql_directory
@@ -30,9 +30,15 @@ synchronous_commit = off
 full_page_writes = off
 log_line_prefix = '%m [%p] %q%u@%d '
 """
+_TLS_CONF = """
+ssl = on
+ssl_ca_file = '{directory}/ca.pem'
+ssl_cert_file = '{directory}/cert.pem'
+ssl_key_file = '{directory}/key.pem'
+"""
 _HBA = """\
 local all all              scram-sha-256
-host  all all {network}    scram-sha-256
+{kind} all all {network}   scram-sha-256{clients}
 """
 
 
@@ -61,6 +67,7 @@ def make_cluster(paths: LabPaths, state: LabState, ctl: Node) -> None:
     shutil.rmtree(paths.postgresql / "data", ignore_errors=True)
     password_file = paths.postgresql / "password"
     files.write(password_file, state.database_password, files.PRIVATE)
+    _copy_certificate(paths, state)
     _run(ctl, ["chown", "-R", "postgres:postgres", MOUNT_POINT])
     inside = f"{MOUNT_POINT}/{password_file.name}"
     initdb = [str(postgresql_directory() / "initdb"), "-D", _DATA, "-U", _ROLE, "-A", "scram-sha-256", "--pwfile", inside, "--no-sync"]
@@ -69,9 +76,23 @@ def make_cluster(paths: LabPaths, state: LabState, ctl: Node) -> None:
     data = paths.postgresql / "data"
     with (data / "postgresql.conf").open("a") as conf:
         conf.write(_CONF.format(address=state.addresses["ctl"], sockets=_SOCKETS))
+        conf.write(_TLS_CONF.format(directory=f"{MOUNT_POINT}/tls") if state.options.secure else "")
     network = state.addresses["ctl"].rsplit(".", 1)[0] + ".0/24"
-    (data / "pg_hba.conf").write_text(_HBA.format(network=network))
+    (data / "pg_hba.conf").write_text(_HBA.format(network=network, **_wire(state)))
     (paths.postgresql / "made").touch()
+
+
+def _copy_certificate(paths: LabPaths, state: LabState) -> None:
+    """The node's certificate where the user postgres may read it."""
+    if state.options.secure:
+        own = {"ca.pem": secure.ca_file(paths), "cert.pem": secure.certificate_of(paths, "ctl"), "key.pem": secure.key_of(paths, "ctl")}
+        for name, source in own.items():
+            files.write(paths.postgresql / "tls" / name, source.read_bytes(), files.PRIVATE)
+
+
+def _wire(state: LabState) -> dict[str, str]:
+    """Whether clients come over TLS and show a certificate."""
+    return {"kind": "hostssl", "clients": " clientcert=verify-ca"} if state.options.secure else {"kind": "host", "clients": ""}
 
 
 def make_directories(paths: LabPaths) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lmigrate import clock
+from lmigrate.lab import secure
 from lmigrate.lab.errors import StartFailed
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def _is_up(host: Mapping[str, Any], since: datetime | None) -> bool:
 def _get(lab: Lab, path: str) -> dict[str, Any] | None:
     """A JSON object of the API; None while it does not answer."""
     try:
-        with urllib.request.urlopen(lab.url + path, timeout=5) as answer:  # noqa: S310 - our own loopback address
+        asked = urllib.request.Request(lab.url + path, headers=secure.headers(lab))  # noqa: S310 - our own loopback address
+        with urllib.request.urlopen(asked, timeout=5, context=secure.context(lab)) as answer:  # noqa: S310 - as above
             return dict(json.load(answer))
     except (urllib.error.URLError, OSError, ValueError):
         return None

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import lmigrate
-from lmigrate.lab import postgresql, redis, tgt
+from lmigrate.lab import postgresql, redis, secure, tgt
 from lmigrate.lab.packages import SEARCH_PATH
 from lmigrate.lab.paths import INSTANCES_PATH, LabPaths
 from lmigrate.lab.state import LabState
@@ -44,9 +44,9 @@ def environment(paths: LabPaths, state: LabState, node: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(_PROJECT),
         "PYTHONUNBUFFERED": "1",
-        "LMIGRATE_URL": f"http://127.0.0.1:{state.api_port}",
+        "LMIGRATE_URL": f"{'https' if state.options.secure else 'http'}://127.0.0.1:{state.api_port}",
         "LMIGRATE_DATABASE__URL": database_url(paths, state, inside=inside),
-        "LMIGRATE_BROKER__URL": redis.url(paths, state, inside=inside),
+        "LMIGRATE_BROKER__URL": redis.url(paths, state, node),
         "LMIGRATE_MIGRATION__TLS": "true" if state.options.tls else "false",
         "LMIGRATE_FAULTS__DIR": str(paths.faults),
         "LMIGRATE_API__BIND": f"127.0.0.1:{state.api_port}",
@@ -56,7 +56,12 @@ def environment(paths: LabPaths, state: LabState, node: str) -> dict[str, str]:
         "LMIGRATE_STORAGE__SERVES": tgt.BACKEND,
         "LMIGRATE_SECRETS__KEYS": json.dumps([state.secret_key]),
     }
-    return env | _host_environment(state, node) | dict(state.options.env)
+    return env | secure.environment(paths, state, node) | _host_environment(state, node) | dict(state.options.env)
+
+
+def daemon_environment(paths: LabPaths, state: LabState, node: str, daemon: str) -> dict[str, str]:
+    """What a daemon gets beside its node's environment: in Redis the storage daemon is not who the conductor is."""
+    return {"LMIGRATE_BROKER__URL": redis.url(paths, state, node, daemon)} if daemon == "storage" else {}
 
 
 def database_url(paths: LabPaths, state: LabState, *, inside: bool) -> str:

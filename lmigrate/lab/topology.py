@@ -119,7 +119,7 @@ class Lab:
     @property
     def url(self) -> str:
         """Where the API listens."""
-        return f"http://127.0.0.1:{self.state.api_port}"
+        return self.env()["LMIGRATE_URL"]
 
     @property
     def flower_url(self) -> str:
@@ -168,7 +168,8 @@ class Lab:
         known = services.commands(self.paths, self.state, node.name)
         if daemon not in known:
             raise NoSuchDaemon(node=node.name, daemon=daemon, known=", ".join(known))
-        return node.start_daemon(daemon, known[daemon], env)
+        own = services.daemon_environment(self.paths, self.state, node.name, daemon)
+        return node.start_daemon(daemon, known[daemon], own | dict(env or {}))
 
     def kill(self, daemon: str, number: int = signal.SIGKILL) -> bool:
         """Send a signal to a daemon that exists once; see :meth:`Node.kill`."""

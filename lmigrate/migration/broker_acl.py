@@ -17,7 +17,8 @@ _LINK = "+auth +hello +ping +select +quit +client|setname +client|id +info"
 #: what kombu does with a queue that it takes from
 _TAKE = (
     "+multi +exec +discard +watch +unwatch +brpop +rpop +lpush +rpush +llen +exists +del +pexpire +hset +hget +hdel +hlen "
-    "+zadd +zrem +zrange +zrangebyscore +zrevrangebyscore +set +get +pttl +time +eval +evalsha +script|load +sadd +smembers +srem"
+    "+zadd +zrem +zrange +zrangebyscore +zrevrangebyscore +set +get +pttl +time +sadd +smembers +srem "
+    "+eval +evalsha +script|load +script|exists"
 )
 
 
@@ -51,12 +52,11 @@ def centre_user(prefix: str) -> BrokerUser:
 
 
 def _worker(name: str, queues: list[str], machine: str, prefix: str) -> BrokerUser:
-    own = [
-        *queues,
-        *(f"_kombu.binding.{queue}" for queue in queues),
-        *(f"{key}.{machine}" for key in ("unacked", "unacked_index", "unacked_mutex")),
-    ]
+    bindings = [f"_kombu.{kind}.{queue}" for queue in queues for kind in ("binding", "binding_permanent")]
+    own = [*queues, *bindings, *(f"{key}.{machine}" for key in ("unacked", "unacked_index", "unacked_mutex"))]
     keys = " ".join(f"%RW~{prefix}{key}" for key in own)
-    others = " ".join(f"%W~{prefix}{kind}" for kind in ("conductor", "host.*", "storage.*"))
+    others = " ".join(f"~{prefix}{kind}" for kind in ("conductor", "host.*", "storage.*"))
     events = f"&{prefix}/*.celeryev/* +publish"
-    return BrokerUser(name, f"resetkeys {keys} resetchannels {events} -@all {_LINK} {_TAKE} (+lpush {others})")
+    # LPUSH and LLEN, and nothing that takes; kombu declares a queue, with its binding, whenever it puts a message into it
+    to_others = f"(+lpush +llen {others}) (+sadd +smembers ~{prefix}_kombu.binding.* ~{prefix}_kombu.binding_permanent.*)"
+    return BrokerUser(name, f"resetkeys {keys} resetchannels -@all {_LINK} {_TAKE} {events} {to_others}")

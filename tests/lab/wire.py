@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from lmigrate.lab import secure
 from lmigrate.lab.topology import Lab
 
 ENDED = {"completed", "failed", "cancelled", "error"}
@@ -28,7 +29,7 @@ class Wire:
     """Requests to a lab's API."""
 
     def __init__(self, lab: Lab) -> None:
-        self.http = httpx.Client(base_url=lab.url, timeout=90)
+        self.http = httpx.Client(base_url=lab.url, timeout=90, headers=secure.headers(lab), verify=secure.context(lab) or True)
 
     def act(self, uuid: str, version: str = NEWEST, **arguments: Any) -> httpx.Response:
         """``os-migrateLive`` with exactly ``arguments``."""

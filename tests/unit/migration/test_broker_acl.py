@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -27,8 +28,7 @@ def server() -> Iterator[redis.Redis]:
 
 def _rules(text: str) -> list[str]:
     """A selector in brackets is one rule."""
-    plain, _, selector = text.partition("(")
-    return [*plain.split(), f"({selector}"] if selector else plain.split()
+    return re.findall(r"\([^)]*\)|\S+", text)
 
 
 def may(server: redis.Redis, user: str, *command: str) -> bool:
