@@ -186,7 +186,7 @@ class StorageError(LmigrateError):
 
 
 class StorageUnavailable(StorageError):
-    """Storage backend {backend} does not answer: {reason}"""
+    """Storage backend {backend}: no answer: {reason}"""
 
 
 class UnknownVolume(RequestError):
