@@ -33,6 +33,7 @@ from api.nova.versions import versions
 from api.proxies import TrustedProxies
 from api.v1 import audit as v1_audit
 from api.v1 import docs_page as v1_docs
+from api.v1 import doctor as v1_doctor
 from api.v1 import hosts as v1_hosts
 from api.v1 import migrations as v1_migrations
 from api.v1 import openapi as v1_openapi
@@ -48,7 +49,7 @@ log = structlog.get_logger(__name__)
 ROUTES = (
     *(absent, availability_zones, flavors, hypervisors, instance_actions, limits, os_hosts, os_migrations),
     *(server_actions, server_migrations, servers, services, volume_attachments),
-    *(v1_audit, v1_docs, v1_hosts, v1_migrations, v1_openapi, v1_servers, v1_tokens, v1_volumes),
+    *(v1_audit, v1_docs, v1_doctor, v1_hosts, v1_migrations, v1_openapi, v1_servers, v1_tokens, v1_volumes),
 )
 
 

@@ -346,6 +346,7 @@ class ConductorSettings(_Section):
     max_resends: int = Field(
         4, ge=1, description="A step before the move that nobody takes ends its attempt after so many re-sends, each pause twice the last."
     )
+    sweep_interval_s: float = Field(300.0, gt=0, description="Seconds between two looks for leaks on every host and in the records.")
     hold_after_s: float = Field(
         300.0,
         gt=0,

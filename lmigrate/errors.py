@@ -7,7 +7,7 @@
     │   ├── InvalidLocalStorage, InvalidSharedStorage, NotMigratable
     │   └── TokenNotFound, AuditEventNotFound
     ├── HostError           one host is at fault: the conductor may try the next
-    │   ├── MigrationPreCheckError, ComputeServiceUnavailable, UnableToMigrateToSelf
+    │   ├── MigrationPreCheckError, ComputeServiceUnavailable, GuestBusy, UnableToMigrateToSelf
     │   ├── InvalidHypervisorType, DestinationHypervisorTooOld, InvalidCPUInfo
     │   └── DestinationDiskExists, DestinationDomainExists, DestinationDiskTooSmall,
     │       InsufficientMemory
@@ -131,6 +131,10 @@ class PrechecksNotEnded(LmigrateError):
 
 class ComputeServiceUnavailable(HostError):
     """Compute service of {host} is unavailable at this time: {reason}"""
+
+
+class GuestBusy(HostError):
+    """Another worker on this host is still at work on instance {instance}. `lmigrate doctor` tells if it stays there."""
 
 
 class UnableToMigrateToSelf(HostError):

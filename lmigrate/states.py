@@ -80,6 +80,22 @@ class HoldReason(StrEnum):
 HELD_FOR_SILENCE = frozenset({HoldReason.SOURCE_SILENT, HoldReason.DESTINATION_SILENT})
 
 
+class LeakKind(StrEnum):
+    """What can be left over."""
+
+    DOMAIN = "domain"
+    DIRECTORY = "directory"  # with the mark of a migration
+    FILE = "file"
+    PROBE = "probe"
+    SECRET = "secret"  # noqa: S105 - one of libvirt, for a volume
+    LOCK = "lock"  # somebody works on a guest that no migration works on
+    ATTACHMENT = "attachment"  # a row that nobody was going to finish
+    GRANT = "grant"  # access at the storage that no row names
+    RESERVATION = "reservation"
+    TASK_STATE = "task-state"  # an instance that is taken by no migration
+    PROGRESS = "progress"  # of an idle instance
+
+
 class VmState(StrEnum):
     """Nova's vm_state, as far as a running guest needs it."""
 

@@ -86,6 +86,11 @@ def make_app() -> Celery:
                 "options": {"queue": "conductor"},
             },
             "tidy": {"task": "lmigrate.tidy", "schedule": TIDY_INTERVAL_S, "options": {"queue": "conductor"}},
+            "sweep": {
+                "task": "lmigrate.sweep_records",
+                "schedule": settings().conductor.sweep_interval_s,
+                "options": {"queue": "conductor"},
+            },
             **{f"sweep_storage.{backend}": _sweep(backend) for backend in settings().storage.backends},
         },
     )

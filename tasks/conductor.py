@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lmigrate.access import housekeeping
 from lmigrate.config import settings
+from lmigrate.doctor import record_sweep
 from lmigrate.migration import reconcile as reconciler
 from lmigrate.migration import rollback as rollbacks
 from lmigrate.migration.attempt import send_tail
@@ -42,6 +43,12 @@ def decide(_self: LmigrateTask, migration_id: int, round_number: int) -> str:
 def rolled_back(_self: LmigrateTask, migration_id: int, attempt: int) -> str:
     """The undos have been done."""
     return rollbacks.rolled_back(migration_id, attempt, CeleryDispatcher())
+
+
+@task("sweep_records")
+def sweep_records(_self: LmigrateTask) -> str:
+    """The beat's look for what was left over."""
+    return "; ".join(record_sweep.sweep(settings(), CeleryDispatcher())) or "nothing was left over in the records"
 
 
 @task("reconcile")

@@ -45,6 +45,14 @@ class CeleryDispatcher:
         links = [_signature("observe", (message.side.value, message.migration_id, round_number), message.address) for message in messages]
         _send([*links, _signature("decide", (migration_id, round_number), CONDUCTOR)])
 
+    def send_sweep(self, host: str) -> None:
+        """Ask a host's daemon to look for leaks."""
+        _send([_signature("sweep_host", (), Address(host))])
+
+    def send_sweep_all(self) -> None:
+        """Ask a conductor to look for leaks, and to ask every host."""
+        _send([_signature("sweep_records", (), CONDUCTOR)])
+
     def send_verify_volume(self, backend: str, volume_uuid: str) -> None:
         """Ask the backend's storage daemon whether it has a volume."""
         _send([_signature("verify_volume", (volume_uuid,), Address(backend, is_storage=True))])

@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     MIGRATION_FAILED = 6
     MIGRATION_CANCELLED = 7
     DENIED = 8
+    NEEDS_OPERATOR = 9
 
 
 #: HTTP status → exit code; any other is FAILED

@@ -19,6 +19,7 @@ COMMANDS = {
     "token": ("lmigrate.cli.token_cmd:token", "Tokens: who may use the API, and as what."),
     "audit": ("lmigrate.cli.audit_cmd:audit", "The audit: who wanted to change what, and what became of it."),
     "volume": ("lmigrate.cli.volume_cmd:volume", "Volumes: list, show, register, attachments."),
+    "doctor": ("lmigrate.cli.doctor_cmd:doctor", "What needs a human, why, and the commands for it."),
     "api": ("lmigrate.cli.daemon_cmd:api", "The HTTP API."),
     "conductor": ("lmigrate.cli.daemon_cmd:conductor", "The conductor: chooses destinations, rolls back, reconciles."),
     "beat": ("lmigrate.cli.daemon_cmd:beat", "The clock of the periodic tasks."),
@@ -42,6 +43,7 @@ Exit codes:
   6  the migration failed
   7  the migration was cancelled
   8  the API does not know you, or does not let you
+  9  something needs an operator (doctor)
 \b
 Examples:
   lmigrate server list

@@ -13,6 +13,7 @@ from lmigrate.db.types import EnumValue, UtcDateTime
 from lmigrate.states import (
     AttachmentState,
     HoldReason,
+    LeakKind,
     MigrationStatus,
     Phase,
     PowerState,
@@ -49,6 +50,7 @@ class Base(DeclarativeBase):
         list[str]: Json,
         AttachmentState: EnumValue(AttachmentState),
         HoldReason: EnumValue(HoldReason),
+        LeakKind: EnumValue(LeakKind),
         MigrationStatus: EnumValue(MigrationStatus),
         StepState: EnumValue(StepState),
         Phase: EnumValue(Phase),

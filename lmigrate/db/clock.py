@@ -59,6 +59,11 @@ def ago(seconds: float) -> datetime:
     return utcnow() - timedelta(seconds=seconds)
 
 
+def from_machine(moment: datetime) -> datetime:
+    """A moment that this machine's clock told (a file's time), by the database's clock."""
+    return moment + (utcnow() - clock.utcnow())
+
+
 @event.listens_for(Engine, "begin")
 def _look(connection: Connection) -> None:
     """Look at the database's clock, unless somebody has of late."""

@@ -17,8 +17,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from lmigrate.states import PowerState, TaskState, VmState, vm_state_of
+
+
+class Anomaly(StrEnum):
+    """What is wrong with a guest: the beginning of the sentence in its record."""
+
+    RUNS_ON_SEVERAL = "running on"
+    DEFINED_ON_SEVERAL = "defined on"
+    VANISHED = "its domain has vanished"
+    POST_COPY_FAILED = "its post-copy migration has failed"
+
+    @classmethod
+    def of(cls, sentence: str) -> Anomaly | None:
+        """Which one a record tells of."""
+        return next((kind for kind in cls if sentence.startswith(kind.value)), None)
+
 
 #: libvirt's reasons for a pause while a domain comes or goes; it runs elsewhere, or is about to
 _PASSING = {"migration", "postcopy", "starting-up"}
@@ -88,9 +104,7 @@ def reconcile(sightings: Sequence[Sighted], known: Standing | None, viewpoint: V
         return _with_power_only([sighted for sighted in valid if not sighted.is_moved_away], known)
     failed = [sighted for sighted in valid if sighted.reason == _POSTCOPY_FAILED]
     if failed:
-        return _in_doubt(
-            known, f"its post-copy migration has failed; each of {_hosts(valid)} may hold a part of its memory: destroy neither"
-        )
+        return _in_doubt(known, f"{Anomaly.POST_COPY_FAILED}; each of {_hosts(valid)} may hold a part of its memory: destroy neither")
     settled = [sighted for sighted in valid if sighted.is_settled]
     if len(settled) > 1:
         return _in_doubt(known, _running_on(settled))
@@ -129,7 +143,7 @@ def _in_doubt(known: Standing | None, anomaly: str) -> Standing:
 def _running_on(settled: Sequence[Sighted]) -> str:
     """running on node5 and node6; states and doubts only where they tell more."""
     named = [_host_with_doubt(sighted) for sighted in settled]
-    return f"running on {_and(named)}"
+    return f"{Anomaly.RUNS_ON_SEVERAL} {_and(named)}"
 
 
 def _host_with_doubt(sighted: Sighted) -> str:
@@ -145,7 +159,7 @@ def _stopped(valid: Sequence[Sighted], known: Standing | None) -> Standing:
     here = next((sighted for sighted in valid if sighted.host == previous), None)
     if here is not None:
         return _at(here)
-    return Standing(previous, VmState.STOPPED, PowerState.SHUTOFF, f"defined on {_hosts(valid)}, running on none of them")
+    return Standing(previous, VmState.STOPPED, PowerState.SHUTOFF, f"{Anomaly.DEFINED_ON_SEVERAL} {_hosts(valid)}, running on none of them")
 
 
 def _vanished(known: Standing | None, viewpoint: Viewpoint) -> Standing | None:
@@ -155,7 +169,7 @@ def _vanished(known: Standing | None, viewpoint: Viewpoint) -> Standing | None:
     if viewpoint.moved_at is not None and viewpoint.looked_at <= viewpoint.moved_at:
         return known
     where = known.host or "every host"
-    return replace(known, vm_state=VmState.UNKNOWN, power_state=PowerState.NOSTATE, anomaly=f"its domain has vanished from {where}")
+    return replace(known, vm_state=VmState.UNKNOWN, power_state=PowerState.NOSTATE, anomaly=f"{Anomaly.VANISHED} from {where}")
 
 
 def _hosts(sightings: Sequence[Sighted]) -> str:

@@ -6,6 +6,7 @@ what should have been done, and the claim in the journal sorts out what was a du
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,8 +41,12 @@ class Found:
 
 def reconcile(settings: Settings, dispatcher: Dispatcher) -> list[str]:
     """Look at every migration that has not ended; return a sentence for each thing done."""
+    return _reconcile_each(_open_migrations(), settings, dispatcher)
+
+
+def _reconcile_each(migration_ids: Iterable[int], settings: Settings, dispatcher: Dispatcher) -> list[str]:
     done: list[str] = []
-    for migration_id in _open_migrations():
+    for migration_id in migration_ids:
         try:
             sentence = _reconcile_one(migration_id, settings, dispatcher)
         except Exception as error:  # whatever it is, the others must not wait for this one
@@ -50,6 +55,14 @@ def reconcile(settings: Settings, dispatcher: Dispatcher) -> list[str]:
         if sentence is not None:
             done.append(sentence)
     return done
+
+
+def take_over(settings: Settings, epoch: str | None, dispatcher: Dispatcher) -> list[str]:
+    """Drive on at once what earlier daemons of this host have left: their claims are lost, whatever the leases say."""
+    with writing() as session:
+        interrupted = journal.lose_claims(session, settings.host.name, epoch)
+        waiting = migrations.held_for(session, settings.host.name)
+    return _reconcile_each([*interrupted, *waiting], settings, dispatcher)
 
 
 def _open_migrations() -> list[int]:

@@ -21,7 +21,8 @@ def resolve(migration_id: int, running_on: str, by: str, dispatcher: Dispatcher,
 
     Both hosts are still asked, and each step looks before it touches anything: what was said
     decides only what could not be told, and a copy that has run is never removed.  A host that
-    is ``fenced`` (off for good, an operator says) is not asked, and nothing is done on it.
+    is ``fenced`` (off for good, an operator says) is not asked, and nothing is done on it; if that is
+    the source itself, the guest went down with it.
 
     Raises:
         MigrationNotFound, NotHeld: there is nothing to resolve.
@@ -59,9 +60,13 @@ def _side(migration: Migration, running_on: str) -> str:
 
 
 def _refuse_fencing(migration: Migration, running_on: str, fenced: str | None) -> None:
-    other = migration.source_host if running_on == migration.dest_host else migration.dest_host
-    if fenced not in {None, other}:
-        reason = f"only {other}, where the guest is not said to run, can be the fenced host, not {fenced}."
+    if fenced is None:
+        return
+    if fenced not in {migration.source_host, migration.dest_host}:
+        reason = f"{fenced} is neither its source ({migration.source_host}) nor its destination ({migration.dest_host})."
+        raise ResolutionRefused(migration=migration.id, reason=reason)
+    if fenced == running_on == migration.dest_host:
+        reason = f"the guest cannot run on {fenced} if {fenced} is off."
         raise ResolutionRefused(migration=migration.id, reason=reason)
 
 

@@ -18,10 +18,11 @@ from lmigrate import crypto
 from lmigrate.config import Settings
 from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Volume, VolumeAttachment
-from lmigrate.db.session import reading
-from lmigrate.db.stores import access, registration
+from lmigrate.db.session import reading, writing
+from lmigrate.db.stores import access, leaks, registration
+from lmigrate.db.stores.leaks import Found
 from lmigrate.errors import LmigrateError
-from lmigrate.states import AttachmentState
+from lmigrate.states import AttachmentState, LeakKind
 from lmigrate.storage.attachments import revoke_all
 from lmigrate.storage.drivers.audit import Access, Auditable, Grant
 from lmigrate.storage.drivers.base import ConnectionInfo, Connector, Driver, VolumeRef
@@ -89,6 +90,9 @@ class Sweeper:
             rows = access.leftovers(session, self.backend, utcnow() - self._grace)
         for volume, row in rows:
             revoke_all([(volume, row)], driver)
+            self._note(
+                Found(LeakKind.ATTACHMENT, row.uuid, f"access of {row.host} to volume {volume.uuid} was left {row.state}"), "revoked"
+            )
             yield f"attachment {row.uuid} of volume {volume.uuid} to {row.host} was left {row.state}: revoked"
 
     def _restore(self, driver: Auditable) -> Iterable[str]:
@@ -114,6 +118,7 @@ class Sweeper:
         for entry in sorted(leaks, key=str):
             if now - self.first_seen[entry] >= self._grace:
                 driver.withdraw(entry, refs.get(entry.volume_uuid or ""))
+                self._note(Found(LeakKind.GRANT, str(entry)[:1024], "no attachment names it"), "removed from the storage")
                 yield f"no attachment names {entry}: removed from the storage"
 
     def _leaks(self, entries: Iterable[Access], volumes: dict[str, Volume]) -> set[Access]:
@@ -130,6 +135,11 @@ class Sweeper:
             # sightings are long: they are read for suspects only
             seen = access.source_names_on(session, {hosts[entry.initiator] for entry in suspects if entry.initiator})
         return {entry for entry in suspects if not _is_used(entry, hosts, seen, volumes)}
+
+    def _note(self, found: Found, done: str) -> None:
+        """For `lmigrate doctor`."""
+        with writing() as session:
+            leaks.note(session, self.backend, found, done=done, is_removed=True)
 
     def _grant(self, volume: Volume, row: VolumeAttachment) -> Grant:
         text = crypto.decrypt(row.connection_info or "", self.settings.secrets.plain_keys)

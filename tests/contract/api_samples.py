@@ -118,6 +118,8 @@ SAMPLES = [
     Sample("v1/tokens-list", "GET", "/v1/tokens"),
     Sample("v1/tokens-show", "GET", f"/v1/tokens/{TOKEN}"),
     Sample("v1/audit-list", "GET", "/v1/audit?user=ann"),
+    Sample("v1/doctor", "GET", "/v1/doctor"),
+    Sample("v1/doctor-sweep", "POST", "/v1/doctor/sweep"),
     Sample("v1/hosts-list", "GET", "/v1/hosts"),
     Sample("v1/hosts-show", "GET", "/v1/hosts/node5"),
     Sample("v1/servers-list", "GET", "/v1/servers?limit=2"),

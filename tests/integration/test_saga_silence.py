@@ -155,8 +155,33 @@ def test_a_fenced_source_is_not_waited_for(cluster: Cluster, source_gone: int) -
     cluster.check()
 
 
-def test_only_the_other_host_can_be_fenced(cluster: Cluster, destination_gone: int) -> None:
+@pytest.mark.parametrize(
+    ("running_on", "fenced", "why"), [("node5", "node7", "neither its source"), ("node6", "node6", "cannot run on node6")]
+)
+def test_what_cannot_be_fenced(cluster: Cluster, destination_gone: int, running_on: str, fenced: str, why: str) -> None:
     wait_long(cluster, destination_gone)
-    with pytest.raises(ResolutionRefused, match="only node6"):
-        resolve(destination_gone, "node5", "alice", cluster.mail, fenced="node5")
+    with pytest.raises(ResolutionRefused, match=why):
+        resolve(destination_gone, running_on, "alice", cluster.mail, fenced=fenced)
     assert cluster.migration(destination_gone).phase is Phase.HELD
+
+
+def test_a_guest_that_went_down_with_its_source(cluster: Cluster) -> None:
+    uuid = cluster.boot("node5")
+
+    def die(move: Move) -> None:
+        move.leaves_destination = True
+        cluster.world.power_off("node5", uuid, "crashed")
+        switch_off(cluster, "node5")
+
+    cluster.world.at("copying", die)
+    migration_id = cluster.migrate(uuid, "node6").id
+    assert "node6" in cluster.world.where(uuid)
+    for _ in range(2):
+        wait_long(cluster, migration_id)
+    assert cluster.migration(migration_id).hold_reason is HoldReason.SOURCE_SILENT
+    resolve(migration_id, "node5", "alice", cluster.mail, fenced="node5")
+    cluster.deliver()
+    assert cluster.migration(migration_id).status is MigrationStatus.FAILED
+    assert list(cluster.world.where(uuid)) == ["node5"]
+    assert list(cluster.instances("node6").iterdir()) == []
+    assert (cluster.instance(uuid).host, cluster.instance(uuid).task_state) == ("node5", None)

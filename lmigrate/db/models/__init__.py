@@ -4,6 +4,7 @@ from lmigrate.db.models.access import ApiToken, AuditEvent
 from lmigrate.db.models.action import InstanceAction, InstanceActionEvent
 from lmigrate.db.models.host import Host, Reservation
 from lmigrate.db.models.instance import BlockDeviceMapping, DomainSighting, Instance
+from lmigrate.db.models.leak import Leak
 from lmigrate.db.models.migration import Migration, MigrationStep, Observation, ProgressSample
 from lmigrate.db.models.volume import Volume, VolumeAttachment
 
@@ -16,6 +17,7 @@ __all__ = [
     "Instance",
     "InstanceAction",
     "InstanceActionEvent",
+    "Leak",
     "Migration",
     "MigrationStep",
     "Observation",

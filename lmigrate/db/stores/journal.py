@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.rows import changed
-from lmigrate.states import MAY_HAVE_EFFECTS, StepState
+from lmigrate.states import MAY_HAVE_EFFECTS, Phase, StepState
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,19 @@ def claim(session: Session, migration_id: int, attempt: int, name: str, claimant
         .values(lease_until=claimant.lease_until(), started_at=now, finished_at=None, error=None, error_code=None)
     )
     return _one(session, statement)
+
+
+def lose_claims(session: Session, host: str, epoch: str | None) -> list[int]:
+    """Claims of ``host`` by other daemons than that of ``epoch`` count as lost; the open migrations that they stood in."""
+    is_left = and_(MigrationStep.host == host, MigrationStep.state.in_([StepState.RUNNING, StepState.UNDOING]))
+    is_left = and_(is_left, MigrationStep.epoch.is_not(None), MigrationStep.epoch != epoch)
+    is_open = and_(Migration.id == MigrationStep.migration_id, Migration.phase.in_([Phase.FORWARD, Phase.ROLLING_BACK]))
+    found = select(MigrationStep.id, Migration.id).join(Migration, is_open).where(is_left).order_by(Migration.id)
+    rows = session.execute(found).all()
+    steps, open_ids = [step_id for step_id, _ in rows], list(dict.fromkeys(migration_id for _, migration_id in rows))
+    changed(session, update(MigrationStep).where(MigrationStep.id.in_(steps), is_left).values(lease_until=utcnow() - timedelta(seconds=1)))
+    changed(session, update(Migration).where(Migration.id.in_(open_ids)).values(dispatched_at=None))
+    return open_ids
 
 
 def renew(session: Session, migration_id: int, attempt: int, name: str, claimant: Claimant) -> bool:

@@ -59,6 +59,12 @@ def driven_ids(session: Session) -> list[int]:
     return list(session.scalars(query.order_by(Migration.id)))
 
 
+def held_for(session: Session, host: str) -> list[int]:
+    """Migrations that are held only until ``host`` (or the other of its two hosts) answers."""
+    query = select(Migration.id).where(Migration.hold_reason.in_(list(HELD_FOR_SILENCE)))
+    return list(session.scalars(query.where(or_(Migration.source_host == host, Migration.dest_host == host)).order_by(Migration.id)))
+
+
 def claim_instance(session: Session, instance_uuid: str) -> bool:
     """Idle and migratable → migrating.  Of two simultaneous requests exactly one gets True."""
     statement = (

@@ -8,10 +8,14 @@ from pathlib import Path
 from lmigrate.db.session import reading
 from lmigrate.db.stores import guests, hosts
 from lmigrate.errors import DestinationDomainExists, InvalidCPUInfo, MigrationPreCheckError
+from lmigrate.migration.guest_lock import guest_lock
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import MigrationStatus
 from lmigrate.storage import probe
 from lmigrate.virt.xml.cpu import cpu_to_compare
+
+#: how long a removal may take that is under way on this host
+SWEEP_PATIENCE_S = 30.0
 
 
 class CheckDestination(Step):
@@ -31,6 +35,11 @@ class CheckDestination(Step):
 
     def do(self, context: StepContext) -> Facts:
         """Facts: instances_path, directory_exists, disk_available_bytes, probed directories, why the CPU was not compared."""
+        # The sweep of leaks holds the guest's lock, too: what it removes here is gone before this looks, or stays.
+        with guest_lock(context.settings.host.state_dir, context.instance.uuid, patience_s=SWEEP_PATIENCE_S):
+            return self._check(context)
+
+    def _check(self, context: StepContext) -> Facts:
         self._refuse_known_domain(context)
         unknown_cpu = self._refuse_unfit_cpu(context)
         self._refuse_missing_tls(context)

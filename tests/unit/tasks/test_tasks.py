@@ -22,10 +22,9 @@ def test_each_step_and_its_undo_has_a_task(step: object) -> None:
 def test_no_task_is_left_over() -> None:
     app.loader.import_default_modules()
     steps = {f"lmigrate.{prefix}{name}" for name in BY_NAME for prefix in ("", "undo.")}
-    others = {
-        f"lmigrate.{name}"
-        for name in ("rollback", "decide", "rolled_back", "reconcile", "observe", "verify_volume", "sweep_storage", "tidy")
-    }
+    conductor = ("rollback", "decide", "rolled_back", "reconcile", "tidy", "sweep_records")
+    places = ("observe", "verify_volume", "sweep_storage", "sweep_host", "take_over")
+    others = {f"lmigrate.{name}" for name in (*conductor, *places)}
     assert {name for name in app.tasks if not name.startswith("celery.")} == steps | others
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from lmigrate.config import Settings
 from lmigrate.db.clock import utcnow
-from lmigrate.db.models import VolumeAttachment
+from lmigrate.db.models import Leak, VolumeAttachment
 from lmigrate.db.session import reading
+from lmigrate.db.stores import leaks as leak_rows
 from lmigrate.ids import new_uuid
-from lmigrate.states import AttachmentState, Phase, PowerState
+from lmigrate.states import AttachmentState, LeakKind, Phase, PowerState
 from lmigrate.storage import audit
 from lmigrate.storage.audit import Records, Sweeper, is_leak
 from lmigrate.storage.drivers.audit import Access
@@ -55,6 +56,12 @@ def rows() -> dict[str, AttachmentState]:
         return {row.uuid: row.state for row in session.query(VolumeAttachment)}
 
 
+def noted() -> list[Leak]:
+    """What `lmigrate doctor` tells of."""
+    with reading() as session:
+        return leak_rows.all_leaks(session)
+
+
 def test_nothing_is_done_when_all_agree(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:
     host, guest, volume = host_row("node5", connector=connector("node5")), instance_row("node5"), volume_row()
     attachment = attachment_row(volume, "node5", guest.uuid)
@@ -71,6 +78,9 @@ def test_a_leak_is_removed_and_nothing_else(storage: BookStorage, sweeper: Sweep
     storage.entries = kept | entries_of(volume.uuid, initiator("node6"), new_uuid())
     assert len(sweeper.sweep()) == 2
     assert storage.entries == kept
+    told = noted()
+    assert [(leak.place, leak.kind, leak.done) for leak in told] == [(BACKEND, LeakKind.GRANT, "removed from the storage")] * 2
+    assert all(leak.removed_at is not None for leak in told)
 
 
 def test_a_leak_is_given_time(storage: BookStorage, configured: Settings, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +138,7 @@ def test_half_done_attachments_are_finished(
     sweeper.sweep()
     assert (rows() == {}) is finished
     assert (storage.entries == set()) is finished
+    assert [leak.kind for leak in noted()] == ([LeakKind.ATTACHMENT] if finished else [])
 
 
 def test_a_live_domain_keeps_its_half_done_attachment(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:

@@ -1,0 +1,1 @@
+"""What needs a human, why, and the commands that look and that resolve; and what was left over."""
