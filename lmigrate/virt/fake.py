@@ -99,9 +99,31 @@ class FakeHypervisor:
     def abort_job(self, uuid: str) -> None:
         """The move fails when it next looks."""
         with self._world.lock:
-            move = self._domain("abort_job", uuid).move
+            domain = self._domain("abort_job", uuid)
+            move = domain.move
+            if domain.is_half and domain.job.is_active:
+                raise self._invalid("cannot abort migration in post-copy mode")
         if move is not None:
             move.abort()
+
+    def start_post_copy(self, uuid: str) -> None:
+        """The move switches when it next looks."""
+        with self._world.lock:
+            move = self._active("start_post_copy", uuid).move
+            if move is None:
+                raise self._invalid("post-copy can only be started while outgoing migration is in progress")
+            if not move.spec.post_copy:
+                raise self._invalid("switching to post-copy requires migration to be started with VIR_MIGRATE_POSTCOPY flag")
+        move.switch()
+
+    def break_post_copy(self, uuid: str) -> None:
+        """It fails when it next looks."""
+        with self._world.lock:
+            domain = self._active("break_post_copy", uuid)
+            if domain.move is None or domain.reason != "postcopy":
+                raise self._invalid("current job is not outgoing migration in post-copy mode")
+            domain.move.is_connection_broken = True
+        domain.move.wake.set()
 
     def set_max_downtime_ms(self, uuid: str, downtime_ms: int) -> None:
         """libvirt takes it also while there is no job."""
@@ -122,6 +144,8 @@ class FakeHypervisor:
             domain = self._active("resume", uuid)
             if domain.is_running:
                 raise self._invalid("domain is already running")
+            if domain.is_half:
+                raise self._invalid("job 'migration out' in post-copy phase")
             domain.set_state(PowerState.RUNNING, "unpaused")
 
     def autostart(self, uuid: str) -> bool:
@@ -168,6 +192,8 @@ class FakeHypervisor:
         host = self._host("destroy")
         with self._world.changing(self._name, uuid):
             domain = host.domains.get(uuid)
+            if domain is not None and domain.is_half:
+                self._world.halves_ended.append(f"{uuid} on {self._name}")
             if domain is not None and domain.is_active and not domain.stop("destroyed"):
                 del host.domains[uuid]
 

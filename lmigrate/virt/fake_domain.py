@@ -48,6 +48,11 @@ class FakeDomain:
         """Whether the vCPUs run."""
         return self.power_state is PowerState.RUNNING
 
+    @property
+    def is_half(self) -> bool:
+        """Whether it is in a post-copy: neither half is whole without the other."""
+        return self.is_active and self.reason in {"postcopy", "postcopy-failed"}
+
     def set_state(self, state: PowerState, reason: str) -> None:
         """libvirt always changes both."""
         self.power_state, self.reason = state, reason

@@ -30,6 +30,8 @@ class Move:
     world: FakeWorld
     source: FakeHost
     spec: MigrateSpec
+    is_post_copy_ordered: bool = False
+    is_connection_broken: bool = False  # somebody gave up the connection that a post-copy had
     leaves_destination: bool = False  # a failing move forgets its paused domain there, as after a cut link
     is_aborted: bool = False
     wake: threading.Event = field(default_factory=threading.Event)  # it was aborted, or the guest has ended
@@ -41,6 +43,11 @@ class Move:
     def abort(self) -> None:
         """It fails when it next looks."""
         self.is_aborted = True
+        self.wake.set()
+
+    def switch(self) -> None:
+        """The guest is to run on the destination when the copy next looks."""
+        self.is_post_copy_ordered = True
         self.wake.set()
 
     @property
@@ -55,7 +62,7 @@ class Move:
             HypervisorError: no libvirtd answers at that address.
         """
         host = self.world.hosts.get(urlsplit(self.spec.dest_uri).hostname or "")
-        if host is None or host.is_unreachable or host.is_hung:
+        if host is None or host.is_unreachable or host.is_hung or self.world.is_parted:
             raise self.error(f"unable to connect to server at '{self.spec.dest_uri}'")
         return host
 
@@ -68,20 +75,73 @@ class Move:
         Raises:
             HypervisorError: it failed or was aborted; or, from a hook at "finished", although it succeeded.
         """
-        guest = self._begin()
-        was_paused = guest.power_state is PowerState.PAUSED
+        if self.spec.is_resume:
+            guest, was_paused = self._take_up(), False
+        else:
+            guest = self._begin()
+            was_paused = guest.power_state is PowerState.PAUSED
+            self._move_before_switch(guest)
+        if guest.reason == "postcopy":
+            self._follow(guest)
+        self._finish(guest, was_paused=was_paused)
+        self.world.reach("finished", self)
+
+    def _move_before_switch(self, guest: FakeDomain) -> None:
+        """All that can be taken back."""
         try:
             self.world.reach("begin", self)
             self._prepare(guest)
             self._copy(guest)
+            self._check(guest)
+            if self.is_post_copy_ordered:
+                self._switch(guest)
+                return
             self._stop_source(guest)
             self.world.reach("switchover", self)
             self._check(guest)
         except BaseException:
             self._cancel(guest)
             raise
-        self._finish(guest, was_paused=was_paused)
-        self.world.reach("finished", self)
+
+    def _switch(self, guest: FakeDomain) -> None:
+        """The destination runs the guest, the source keeps the pages that it has not sent."""
+        destination = self.destination
+        with self.world.changing(self.source.name, self.uuid):
+            guest.set_state(PowerState.PAUSED, "postcopy")
+        with self.world.changing(destination.name, self.uuid):
+            destination.domains[self.uuid].set_state(PowerState.RUNNING, "postcopy")
+
+    def _take_up(self) -> FakeDomain:
+        """What a resume begins with."""
+        guest = self.source.domains.get(self.uuid)
+        if guest is None or not guest.job.is_active:
+            raise self.error(f"Requested operation is not valid: domain '{self.uuid}' is not being migrated")
+        if guest.reason != "postcopy-failed":
+            raise self.error("Requested operation is not valid: QEMU reports migration is still running")
+        there = self.destination.domains.get(self.uuid)
+        if there is None or not there.is_active:
+            raise self.error("operation failed: no such domain on the destination")
+        guest.move = self
+        self._mark(guest, "postcopy")
+        return guest
+
+    def _follow(self, guest: FakeDomain) -> None:
+        """The rest of the memory."""
+        for part in range(self.world.iterations):
+            guest.progress(part, self.world.iterations)
+            self.world.reach("post-copy", self)
+            there = self.world.hosts[urlsplit(self.spec.dest_uri).hostname or ""].domains.get(self.uuid)
+            if self.is_connection_broken or self.world.is_parted or there is None or not there.is_active:
+                self._mark(guest, "postcopy-failed")
+                raise self.error("internal error: client socket is closed")
+
+    def _mark(self, guest: FakeDomain, reason: str) -> None:
+        """Both halves show what has become of the post-copy; the vCPUs stay where they are."""
+        host = self.world.hosts[urlsplit(self.spec.dest_uri).hostname or ""]
+        for name, half in ((self.source.name, guest), (host.name, host.domains.get(self.uuid))):
+            if half is not None and half.is_active:
+                with self.world.changing(name, self.uuid):
+                    half.set_state(half.power_state, reason)
 
     def _begin(self) -> FakeDomain:
         with self.world.lock:
@@ -115,6 +175,8 @@ class Move:
             guest.progress(iteration, self.world.iterations)
             self.world.reach("copying", self)
             self._check(guest)
+            if self.is_post_copy_ordered:
+                return
 
     def _copy_disks(self, guest: FakeDomain) -> None:
         here = {disk.device_name: disk.path for disk in disks(parse(guest.xml))}

@@ -56,6 +56,8 @@ class FakeWorld:
         downtime_ms: what QEMU measures at switchover.
         copy_disk: copies a disk's content from the source's path to the destination's.
         split_brains: moments at which a guest ran on two hosts; must stay empty.
+        is_parted: the hosts do not reach one another; a post-copy breaks, nothing new begins.
+        halves_ended: halves of a post-copy that somebody ended; must stay empty.
         lost: moments at which no QEMU held a guest that nobody had stopped; must stay empty.
     """
 
@@ -67,6 +69,8 @@ class FakeWorld:
         self.copy_disk: Callable[[Path, Path], None] = copy_bytes
         self.split_brains: list[str] = []
         self.lost: list[str] = []
+        self.is_parted = False
+        self.halves_ended: list[str] = []
         self._expected: set[str] = set()  # guests that nobody has stopped
         self._hooks: dict[str, list[Hook]] = defaultdict(list)
 
@@ -90,7 +94,8 @@ class FakeWorld:
     def at(self, moment: str, hook: Hook) -> None:
         """Call ``hook(move)`` at a moment of every move; what it raises, the move fails with.
 
-        Moments: begin, copying (after each iteration), switchover (nobody runs the guest), finished (it has moved,
+        Moments: begin, copying (after each iteration), post-copy (before each part that follows the guest),
+        switchover (nobody runs the guest), finished (it has moved,
         libvirt's call has not returned).
         """
         self._hooks[moment].append(hook)

@@ -21,8 +21,12 @@ def migrate_flags(spec: MigrateSpec) -> int:
         flags |= libvirt.VIR_MIGRATE_PERSIST_DEST
     if spec.tls:
         flags |= libvirt.VIR_MIGRATE_TLS
-    if spec.auto_converge:
+    if spec.post_copy:
+        flags |= libvirt.VIR_MIGRATE_POSTCOPY
+    elif spec.auto_converge:
         flags |= libvirt.VIR_MIGRATE_AUTO_CONVERGE
+    if spec.is_resume:
+        flags |= libvirt.VIR_MIGRATE_POSTCOPY_RESUME
     if spec.migrate_disks:
         flags |= libvirt.VIR_MIGRATE_NON_SHARED_INC if spec.copy_mode == "inc" else libvirt.VIR_MIGRATE_NON_SHARED_DISK
     if spec.is_storage_proven_shared:
@@ -41,4 +45,6 @@ def migrate_params(spec: MigrateSpec) -> dict[str, Any]:
         params[libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS] = list(spec.migrate_disks)
     if spec.bandwidth_mib_s:
         params[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = spec.bandwidth_mib_s
+    if spec.post_copy and spec.post_copy_bandwidth_mib_s:  # also when it is resumed: QEMU has forgotten it
+        params[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH_POSTCOPY] = spec.post_copy_bandwidth_mib_s
     return params

@@ -108,8 +108,16 @@ class LibvirtHypervisor:
         return stats if stats.type is JobType.COMPLETED else None
 
     def abort_job(self, uuid: str) -> None:
-        """virDomainAbortJob; nothing to abort is fine."""
-        self._with_domain("abortJob", uuid, lambda dom: _tolerating(_NO_JOB, dom.abortJob))
+        """virDomainAbortJob; nothing to abort is fine, a post-copy is not."""
+        self._with_domain("abortJob", uuid, _abort)
+
+    def start_post_copy(self, uuid: str) -> None:
+        """virDomainMigrateStartPostCopy."""
+        self._with_domain("migrateStartPostCopy", uuid, lambda dom: dom.migrateStartPostCopy())
+
+    def break_post_copy(self, uuid: str) -> None:
+        """virDomainAbortJobFlags with VIR_DOMAIN_ABORT_JOB_POSTCOPY: QEMU's migrate-pause."""
+        self._with_domain("abortJobFlags", uuid, lambda dom: dom.abortJobFlags(libvirt.VIR_DOMAIN_ABORT_JOB_POSTCOPY))
 
     def set_max_downtime_ms(self, uuid: str, downtime_ms: int) -> None:
         """virDomainMigrateSetMaxDowntime."""
@@ -239,6 +247,16 @@ def _job_stats(dom: libvirt.virDomain, flags: int) -> JobStats:
     job_type = names.JOB_TYPES.get(fields.get("type", 0), JobType.NONE)
     operation = names.operation(fields["operation"]) if "operation" in fields else None
     return from_libvirt(fields, job_type, operation)
+
+
+def _abort(dom: libvirt.virDomain) -> None:
+    """libvirt says with one and the same code that there is no job, and that it is too late."""
+    try:
+        dom.abortJob()
+    except libvirt.libvirtError as error:
+        state, number = dom.state()
+        if error.get_error_code() not in _NO_JOB or names.reason(names.power_state(state), number).startswith("postcopy"):
+            raise
 
 
 def _tolerating(codes: set[int], call: Callable[[], object]) -> None:

@@ -45,7 +45,19 @@ class Hypervisor(Protocol):
         """Statistics of the last completed migration of this domain, if libvirt kept them."""
 
     def abort_job(self, uuid: str) -> None:
-        """Cancel the running job; no job is fine."""
+        """Cancel the running job; no job is fine. Raises HypervisorError once post-copy has begun: there is no way back."""
+
+    def start_post_copy(self, uuid: str) -> None:
+        """Let the guest run on the destination from now on, its memory follows; the move must have been begun with ``post_copy``.
+
+        Returns when it is ordered: the source is then paused (postcopy) in a moment. Raises HypervisorError when there is no such move.
+        """
+
+    def break_post_copy(self, uuid: str) -> None:
+        """Make QEMU give up a post-copy's connection, so that it can be resumed over a new one.
+
+        Asked on the source. Raises HypervisorError when there is none that runs. Nothing is lost: both domains stay.
+        """
 
     def set_max_downtime_ms(self, uuid: str, downtime_ms: int) -> None:
         """Longest pause that QEMU may plan the switchover with."""

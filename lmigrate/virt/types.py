@@ -155,5 +155,8 @@ class MigrateSpec:
     tls: bool = True
     is_storage_proven_shared: bool = False  # lmigrate's own test found it so: libvirt need not object
     auto_converge: bool = False
+    post_copy: bool = False  # it may be switched to post-copy; libvirt knows only one of the two, so auto_converge is then left out
+    is_resume: bool = False  # not a move, but the rest of a post-copy that broke
     bandwidth_mib_s: int = 0
+    post_copy_bandwidth_mib_s: int = 0
     extra: dict[str, Any] = field(default_factory=dict)

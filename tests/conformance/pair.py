@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lmigrate.ids import new_uuid
 from lmigrate.virt.fake import FakeHypervisor
@@ -59,8 +59,11 @@ class Pair(Protocol):
     def in_the_copy(self, uuid: str, act: Callable[[], None]) -> None:
         """Call ``act`` once, while the guest is copied."""
 
+    def in_post_copy(self, uuid: str, act: Callable[[], None]) -> None:
+        """Call ``act`` once, while the rest of its memory follows the guest."""
 
-def spec(pair: Pair, uuid: str, mark: str, *, is_persistent: bool = True, bandwidth_mib_s: int = 0) -> MigrateSpec:
+
+def spec(pair: Pair, uuid: str, mark: str, *, is_persistent: bool = True, bandwidth_mib_s: int = 0, **more: Any) -> MigrateSpec:
     changes = DestinationChanges(mark, "/nowhere", "/nowhere")
     return MigrateSpec(
         uuid=uuid,
@@ -70,6 +73,7 @@ def spec(pair: Pair, uuid: str, mark: str, *, is_persistent: bool = True, bandwi
         persistent_xml=destination_xml(pair.source.domain_xml(uuid, is_inactive=True), changes) if is_persistent else None,
         tls=False,
         bandwidth_mib_s=bandwidth_mib_s,
+        **more,
     )
 
 
@@ -106,6 +110,10 @@ class FakePair:
     def in_the_copy(self, uuid: str, act: Callable[[], None]) -> None:
         acts = iter([act])
         self.world.at("copying", lambda move: next(acts, lambda: None)() if move.uuid == uuid else None)
+
+    def in_post_copy(self, uuid: str, act: Callable[[], None]) -> None:
+        acts = iter([act])
+        self.world.at("post-copy", lambda move: next(acts, lambda: None)() if move.uuid == uuid else None)
 
     def remove_guests(self) -> None:
         assert self.world.split_brains == []
@@ -146,8 +154,21 @@ class LibvirtPair:
 
         threading.Thread(target=watch, daemon=True).start()
 
+    def in_post_copy(self, uuid: str, act: Callable[[], None]) -> None:
+        def watch() -> None:
+            while not all(_reason(side, uuid) == "postcopy" for side in (self.source, self.destination)):
+                time.sleep(0.02)
+            act()
+
+        threading.Thread(target=watch, daemon=True).start()
+
     def remove_guests(self) -> None:
         for uuid in self._uuids:
             for hypervisor in (self.source, self.destination):
                 hypervisor.destroy(uuid)
                 hypervisor.undefine(uuid)
+
+
+def _reason(hypervisor: Hypervisor, uuid: str) -> str | None:
+    found = hypervisor.domain(uuid)
+    return None if found is None else found.reason

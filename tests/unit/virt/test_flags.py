@@ -28,6 +28,9 @@ UNDEFINE_SOURCE = 16
         ({"persistent_xml": "<d/>"}, libvirt.VIR_MIGRATE_PERSIST_DEST),
         ({"tls": True}, libvirt.VIR_MIGRATE_TLS),
         ({"auto_converge": True}, libvirt.VIR_MIGRATE_AUTO_CONVERGE),
+        ({"post_copy": True}, libvirt.VIR_MIGRATE_POSTCOPY),
+        ({"post_copy": True, "auto_converge": True}, libvirt.VIR_MIGRATE_POSTCOPY),  # libvirt takes only one of the two
+        ({"post_copy": True, "is_resume": True}, libvirt.VIR_MIGRATE_POSTCOPY | libvirt.VIR_MIGRATE_POSTCOPY_RESUME),
         ({"is_storage_proven_shared": True}, libvirt.VIR_MIGRATE_UNSAFE),
         ({"migrate_disks": ("vda",)}, libvirt.VIR_MIGRATE_NON_SHARED_DISK),
         ({"migrate_disks": ("vda",), "copy_mode": "inc"}, libvirt.VIR_MIGRATE_NON_SHARED_INC),
@@ -70,4 +73,8 @@ def test_params() -> None:
         "migrate_disks": ["vda", "vdb"],
         "bandwidth": 7,
     }
+    assert "bandwidth.postcopy" not in migrate_params(replace(full, post_copy_bandwidth_mib_s=5))
+    for is_resume in (False, True):
+        params = migrate_params(replace(full, post_copy=True, post_copy_bandwidth_mib_s=5, is_resume=is_resume))
+        assert (params["bandwidth"], params["bandwidth.postcopy"]) == (7, 5)
     assert migrate_params(replace(PLAIN, migrate_uri=None)) == {"destination_xml": "<d/>"}
