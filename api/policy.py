@@ -70,6 +70,7 @@ POLICY: dict[str, Rule] = {
     "nova.os_hosts_show": READER,
     "nova.os_migrations_index": READER,
     "nova.server_migrations_abort": OPERATOR,
+    "nova.server_migrations_force_complete": OPERATOR,
     "nova.server_migrations_index": READER,
     "nova.server_migrations_show": READER,
     "nova.servers_detail": READER,

@@ -146,7 +146,25 @@ class MigrationSettings(_Section):
         800, ge=0, description="Seconds per GiB after which timeout_action is taken; 0: never (Nova: live_migration_completion_timeout)."
     )
     timeout_action: str = Field(
-        "abort", pattern="^(abort|force_complete)$", description="abort, or force_complete: pause the guest so that the copy ends."
+        "abort",
+        pattern="^(abort|force_complete)$",
+        description="abort, or force_complete: switch to post-copy if that is permitted and possible, else pause the guest so that the copy ends.",
+    )
+    permit_post_copy: bool = Field(
+        False,
+        description="A guest may be run on the destination before its memory is there (Nova: live_migration_permit_post_copy); auto_converge is then not used.",
+    )
+    post_copy_bandwidth_mib_s: int = Field(0, ge=0, description="Limit of one migration in MiB/s after the switch to post-copy; 0: none.")
+    post_copy_stall_s: float = Field(
+        30.0, gt=0, description="A post-copy that moves nothing for so many seconds is taken for broken, and resumed over a new connection."
+    )
+    post_copy_retry_max_s: float = Field(
+        15.0,
+        gt=0,
+        description="Longest pause between two tries to resume a broken post-copy, in seconds; the first is 1 s, each twice the last.",
+    )
+    post_copy_recovery_timeout_s: float = Field(
+        3600.0, ge=0, description="After so many seconds without success a broken post-copy is held for an operator; both copies are kept."
     )
     progress_interval_s: float = Field(2.0, ge=0.1, description="Least seconds between two progress samples in SQL.")
     poll_interval_s: float = Field(0.5, gt=0, description="Seconds between two looks at the running job.")

@@ -3,7 +3,7 @@
     LmigrateError
     ├── RequestError        the request is at fault: another host cannot help
     │   ├── InvalidInput, UnknownHost, InstanceNotFound, MigrationNotFound
-    │   ├── InstanceInvalidState, AbortTooLate, NotHeld, ResolutionRefused, MigrationAborted, NoValidHost
+    │   ├── InstanceInvalidState, AbortTooLate, ForceCompleteRefused, NotHeld, ResolutionRefused, MigrationAborted, NoValidHost
     │   ├── InvalidLocalStorage, InvalidSharedStorage, NotMigratable
     │   └── TokenNotFound, AuditEventNotFound
     ├── HostError           one host is at fault: the conductor may try the next
@@ -14,7 +14,7 @@
     ├── HypervisorError     libvirt said no, or did not answer
     │   └── HypervisorUnavailable, HypervisorTimeout, HypervisorNotAsked, DomainNotFound
     └── our own parts       BrokerUnavailable, PrechecksNotEnded, StepFailed,
-                            MigrationFailed, OutcomeUnknown, InjectedFault
+                            MigrationFailed, PostCopyBroken, OutcomeUnknown, InjectedFault
 
 The docstring of a class is its message; ``{name}`` fields are filled from the
 keyword arguments given to the constructor.  ``code`` is stable and safe to match
@@ -91,6 +91,10 @@ class InstanceInvalidState(RequestError):
 
 class AbortTooLate(RequestError):
     """Migration {migration} is {status}: it can no longer be aborted. {remedy}"""
+
+
+class ForceCompleteRefused(RequestError):
+    """Migration {migration} is {status}: only a copy that runs can be completed by force."""
 
 
 class NotHeld(RequestError):
@@ -227,6 +231,10 @@ class StepFailed(LmigrateError):
 
 class MigrationFailed(LmigrateError):
     """Live migration operation has failed: {reason}"""
+
+
+class PostCopyBroken(LmigrateError):
+    """Post-copy broke at {since} and could not be resumed within {limit_s} s; both copies are kept. Last try: {reason}"""
 
 
 class OutcomeUnknown(LmigrateError):

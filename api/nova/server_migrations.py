@@ -1,26 +1,34 @@
-"""/servers/{id}/migrations: the one in progress, and its abort."""
+"""/servers/{id}/migrations: the one in progress, its abort, and its completion by force."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from api.errors import NotFound
 from api.microversions import at_least
 from api.nova import build_migration
 from api.nova.blueprint import route
 from api.nova.schemas.migration import ServerMigrationAnswer, ServerMigrationsAnswer
+from api.nova.schemas.server_migration_action import FORCE_COMPLETE
 from api.nova.versioned import since
 from api.pagination import MAX_LIMIT
-from lmigrate.db.models import Migration
+from lmigrate.db.models import Instance, Migration
 from lmigrate.db.session import reading
 from lmigrate.db.stores import migrations_view, servers_view
 from lmigrate.db.stores.migrations_view import MigrationFilter, MigrationRecord
-from lmigrate.errors import AbortTooLate, InstanceInvalidState, MigrationNotFound, RequestError
+from lmigrate.errors import AbortTooLate, ForceCompleteRefused, InstanceInvalidState, MigrationNotFound, RequestError
 from lmigrate.ids import is_uuid
 from lmigrate.migration.abort import request_abort
-from lmigrate.states import ABORTABLE, IN_PROGRESS, MigrationStatus, TaskState
+from lmigrate.migration.force_complete import request_force_complete
+from lmigrate.states import ABORTABLE, IN_PROGRESS, MigrationStatus, TaskState, VmState
 
 
 class InvalidMigrationState(RequestError):
     """Migration {migration} state of instance {instance} is {state}. Cannot {method} while the migration is in this state."""
+
+
+class MigrationNotFoundForInstance(RequestError):
+    """Migration {migration} not found for instance {instance}"""
 
 
 @route("GET", "/servers/<server_id>/migrations", span=since("2.23"), answer=ServerMigrationsAnswer)
@@ -55,16 +63,42 @@ def abort(server_id: str, migration_id: str) -> None:
         raise _refusal(row, str(error.fields.get("status", row.status))) from error
 
 
+@route("POST", "/servers/<server_id>/migrations/<migration_id>/action", span=since("2.22"), body=FORCE_COMPLETE, status=202)
+def force_complete(server_id: str, migration_id: str, body: Any) -> None:
+    """Make a running migration come to its end: by post-copy where that is permitted, else by a pause of the server."""
+    del body
+    row = _completable(server_id, migration_id)
+    try:
+        request_force_complete(row.instance_uuid, row.id)
+    except ForceCompleteRefused as error:
+        raise _refusal(row, str(error.fields["status"]), "force_complete") from error
+
+
+def _completable(server_id: str, migration_id: str) -> Migration:
+    """As in Nova, a migration that is not there is the request's fault (400) and not a 404."""
+    with reading() as session:
+        instance = servers_view.require(session, server_id)
+    _require_migrating(instance, "force_complete")
+    if instance.vm_state is not VmState.ACTIVE:
+        raise InstanceInvalidState(action="force_complete", instance=instance.uuid, attribute="vm_state", state=instance.vm_state.value)
+    try:
+        row = _find(server_id, migration_id).migration
+    except NotFound as error:
+        raise MigrationNotFoundForInstance(migration=migration_id, instance=server_id) from error
+    if row.status is not MigrationStatus.RUNNING:
+        raise _refusal(row, row.status, "force_complete")
+    return row
+
+
+def _require_migrating(instance: Instance, action: str) -> None:
+    if instance.task_state is not TaskState.MIGRATING:
+        raise InstanceInvalidState(action=action, instance=instance.uuid, attribute="task_state", state=instance.task_state)
+
+
 def _abortable(server_id: str, migration_id: str) -> Migration:
     with reading() as session:
         instance = servers_view.require(session, server_id)
-        if instance.task_state is not TaskState.MIGRATING:
-            raise InstanceInvalidState(
-                action="abort live migration",
-                instance=server_id,
-                attribute="task_state",
-                state=instance.task_state,
-            )
+    _require_migrating(instance, "abort live migration")
     row = _find(server_id, migration_id).migration
     permitted = ABORTABLE if at_least("2.65") else {MigrationStatus.RUNNING}
     if row.status not in permitted:
@@ -72,8 +106,8 @@ def _abortable(server_id: str, migration_id: str) -> Migration:
     return row
 
 
-def _refusal(row: Migration, state: str) -> InvalidMigrationState:
-    return InvalidMigrationState(migration=row.id, instance=row.instance_uuid, state=state, method="abort live migration")
+def _refusal(row: Migration, state: str, method: str = "abort live migration") -> InvalidMigrationState:
+    return InvalidMigrationState(migration=row.id, instance=row.instance_uuid, state=state, method=method)
 
 
 def _find(server_id: str, migration_id: str) -> MigrationRecord:

@@ -48,12 +48,7 @@ def _progress(record: MigrationRecord) -> Progress:
 
 def _percent(record: MigrationRecord) -> int:
     row = record.migration
-    if row.status is MigrationStatus.COMPLETED:
-        return 100
-    total = row.memory_total_bytes + row.disk_total_bytes
-    if total == 0:
-        return 0
-    return max(0, min(100, 100 - 100 * (row.memory_remaining_bytes + row.disk_remaining_bytes) // total))
+    return 100 if row.status is MigrationStatus.COMPLETED else row.percent
 
 
 def _same(shape: type[Step | Event | Sample], row: object) -> dict[str, Any]:

@@ -93,6 +93,11 @@ class Client:
             raise Failure(f"There is no host named {host!r}. `lmigrate service list` shows all.", ExitCode.NOT_FOUND)
         self._send("PUT", f"/v2.1/os-services/{_quoted(found[0]['id'])}", json=changes, headers=NOVA_VERSION)
 
+    def force_complete(self, server_uuid: str, migration_id: int) -> None:
+        """Ask that the copy comes to its end."""
+        path = f"/v2.1/servers/{_quoted(server_uuid)}/migrations/{migration_id}/action"
+        self._send("POST", path, json={"force_complete": None}, headers=NOVA_VERSION)
+
     def migration(self, reference: str | int, *, samples: bool = False) -> Json:
         """One migration, by id or uuid."""
         return self.get(f"/v1/migrations/{_quoted(reference)}", samples=samples)

@@ -103,8 +103,33 @@ def abort_migration(api: Endpoint, migration_ref: str, *, watch: bool) -> None:
     try:
         client.abort(found["instance_uuid"], found["id"])
     except Refused as error:
-        raise _too_late(client, found["id"], error) from error
+        raise _not_now(client, found["id"], error, "it can no longer be aborted") from error
     click.echo(f"Migration {found['id']} is being aborted.")
+    if watch:
+        follow(client, found["id"])
+
+
+@migration.command("force-complete")
+@click.argument("migration_ref", metavar="MIGRATION", shell_complete=migrations)
+@click.option("--watch", is_flag=True, help="Follow it to its end.")
+@click.pass_obj
+def force_complete_migration(api: Endpoint, migration_ref: str, *, watch: bool) -> None:
+    """Make a running MIGRATION (an id or a UUID) come to its end, although the guest writes faster than its memory can be sent.
+
+    By post-copy where the installation permits it: the guest runs on the destination at once, and there is no way back. Else the
+    guest is paused until it has arrived.
+
+    \b
+    Example:
+      lmigrate migration force-complete 17 --watch
+    """
+    client = Client(api)
+    found = client.migration(migration_ref)
+    try:
+        client.force_complete(found["instance_uuid"], found["id"])
+    except Refused as error:
+        raise _not_now(client, found["id"], error, "only a copy that runs can be completed by force") from error
+    click.echo(f"Migration {found['id']} is being completed.")
     if watch:
         follow(client, found["id"])
 
@@ -123,8 +148,8 @@ def abort_migration(api: Endpoint, migration_ref: str, *, watch: bool) -> None:
 def resolve_migration(api: Endpoint, migration_ref: str, host: str, *, fenced: str | None, watch: bool) -> None:
     """Go on with a MIGRATION that waits for an operator (status error).
 
-    Look at both hosts first: `lmigrate doctor` has the commands. On the destination: the last steps are done. On the source: what
-    was made on the destination is removed. A copy that runs is never removed.
+    Look at both hosts first: `lmigrate doctor` has the commands. On the destination: the last steps are done, or a post-copy that broke
+    is tried again. On the source: what was made on the destination is removed. A copy that runs is never removed.
 
     \b
     Example:
@@ -138,12 +163,13 @@ def resolve_migration(api: Endpoint, migration_ref: str, host: str, *, fenced: s
         follow(client, found["id"])
 
 
-def _too_late(client: Client, number: int, error: Refused) -> Failure:
+def _not_now(client: Client, number: int, error: Refused, what: str) -> Failure:
     """The API says that the status forbids it: say which status, and what to do."""
     if error.status not in {400, 409}:
         return error
     status = client.migration(number)["status"]
-    return Failure(f"Migration {number} is {status}: it can no longer be aborted (lmigrate migration show {number}).", ExitCode.CONFLICT)
+    why = ". Its guest runs on the destination, and neither host has all of it" if status == MigrationStatus.RUNNING_POST_COPY else ""
+    return Failure(f"Migration {number} is {status}: {what}{why} (lmigrate migration show {number}).", ExitCode.CONFLICT)
 
 
 def _facts(found: Json) -> dict[str, object]:

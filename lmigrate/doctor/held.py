@@ -101,7 +101,10 @@ def _post_copy_broken(held: Held) -> Advice:
     return Advice(
         (*_looks(held), virsh(held.source, "whether its job can be resumed", "domjobinfo", held.instance_uuid)),
         (
-            Way("the link between the hosts is back, and the guest runs on the destination again", (held.running_on_destination,)),
+            Way(
+                "the link between the hosts is back: it is resumed, so that the guest runs on the destination again",
+                (held.running_on_destination,),
+            ),
             Way("it cannot be resumed: destroy neither before you are sure; what was only in memory is lost", anew),
         ),
     )

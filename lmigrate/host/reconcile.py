@@ -58,8 +58,8 @@ class Sighted:
 
     @property
     def is_moved_away(self) -> bool:
-        """Whether its state tells of the move and not of the guest: paused for the switchover, or what is left after it."""
-        return self.is_passing or self.is_left_behind
+        """Whether its state tells of the move and not of the guest: paused for the switchover, half a guest, or what is left after it."""
+        return self.is_passing or self.reason == _POSTCOPY_FAILED or self.is_left_behind
 
     @property
     def is_left_behind(self) -> bool:

@@ -34,7 +34,7 @@ def begin_attempt(session: Session, migration: Migration) -> list[StepMessage]:
     migration.phase = Phase.FORWARD
     migration.status = MigrationStatus.ACCEPTED
     migration.dest_host = None
-    migration.prechecked_at = None
+    migration.prechecked_at = migration.post_copy_at = None
     migration.resends = 0
     migration.error = migration.error_code = migration.fault = None
     migration.silent_since = migration.resolution = migration.fenced_host = None

@@ -9,6 +9,7 @@ from lmigrate.db.stores import actions, journal, migrations
 from lmigrate.errors import BrokerUnavailable, NotHeld, ResolutionRefused
 from lmigrate.migration.dispatch import Dispatcher, StepMessage
 from lmigrate.migration.rollback import go_forward, roll_back
+from lmigrate.migration.steps.base import running_status
 from lmigrate.migration.testimony import DESTINATION, SOURCE
 from lmigrate.migration.verdict import describe_known
 from lmigrate.states import MigrationStatus, Phase, StepState
@@ -56,6 +57,9 @@ def _side(migration: Migration, running_on: str) -> str:
     if migration.switched_over_at is not None:
         reason = f"the guest was seen running on {migration.dest_host}, so that {running_on} has no whole copy any more."
         raise ResolutionRefused(migration=migration.id, reason=reason)
+    if migration.post_copy_at is not None:
+        reason = f"post-copy was begun: {running_on} has no whole copy any more, {migration.dest_host} may have run the guest since."
+        raise ResolutionRefused(migration=migration.id, reason=reason)
     return SOURCE
 
 
@@ -82,7 +86,8 @@ def _go_on(session: Session, migration: Migration) -> list[StepMessage]:
     """After the switchover the last steps, before it another look at both hosts."""
     if migration.switched_over_at is None:
         reason = migration.error
-        migrations.release(migration, Phase.ROLLING_BACK, MigrationStatus.RUNNING)
+        migrations.release(migration, Phase.ROLLING_BACK, running_status(migration))
+        migration.post_copy_broken_at = None  # its time to be resumed begins anew
         migration.error_code, migration.error = migrations.NEEDS_OPERATOR, reason  # what it ends with, if it ends on the source
         return []
     migrations.release(migration, Phase.FORWARD, MigrationStatus.POST_MIGRATING)

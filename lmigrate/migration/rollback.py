@@ -14,7 +14,7 @@ from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session, writing
 from lmigrate.db.stores import actions, hosts, journal, migrations, observations
-from lmigrate.errors import Fault
+from lmigrate.errors import Fault, PostCopyBroken
 from lmigrate.migration.attempt import begin_attempt, tail_messages
 from lmigrate.migration.dispatch import Dispatcher, ObserveMessage, StepMessage, UndoMessage, address_of
 from lmigrate.migration.steps import step_of
@@ -63,7 +63,7 @@ def decide(migration_id: int, round_number: int, dispatcher: Dispatcher) -> str:
         migration.observe_round += 1  # this one is decided: its other messages have nothing left to do
         decision = _decision(migration, source, destination)
         actions.record(session, migration, "verdict", f"{decision.verdict.value}: {decision.reason}")
-        forward, undos = _apply(session, migration, decision)
+        forward, undos = _apply(session, migration, decision, source)
         attempt = migration.attempt
     if forward:
         dispatcher.send_steps(forward)
@@ -125,19 +125,30 @@ def _silent(session: Session, migration: Migration, source: Seen | None, destina
 
 
 def _is_proven_without(source: Seen | None, destination: Seen | None, migration: Migration) -> bool:
-    """Whether the guest is seen running where only one of the two can be: on the destination, made by this migration.
+    """Whether one answer is enough: the guest is seen running where only one of the two can be, on the destination and made by
+    this migration; or all that is left is to tell a person about a post-copy.
 
     Only after several rounds: the other answer may be under way.
     """
     if migration.resends < ROUNDS_WITHOUT_ANSWER:
         return False
-    return decide_verdict(source, destination, migration.power_state_before).verdict is Verdict.MOVED
+    verdict = _verdict(migration, source, destination).verdict
+    return verdict is Verdict.MOVED or (verdict is Verdict.RESUME and _is_given_up(migration))
 
 
 def _decision(migration: Migration, source: Seen | None, destination: Seen | None) -> Decision:
     """The verdict; what an operator has said decides only where it would be HOLD, and never against a copy that runs."""
-    decision = decide_verdict(source, destination, migration.power_state_before)
-    return decide_as_told(decision, migration.resolution, source, destination)
+    return decide_as_told(_verdict(migration, source, destination), migration.resolution, source, destination)
+
+
+def _verdict(migration: Migration, source: Seen | None, destination: Seen | None) -> Decision:
+    has_begun = migration.post_copy_at is not None
+    return decide_verdict(source, destination, migration.power_state_before, has_post_copy_begun=has_begun)
+
+
+def _is_given_up(migration: Migration) -> bool:
+    """Whether the source has tried to resume its post-copy for as long as it may."""
+    return migration.error_code == PostCopyBroken.__name__
 
 
 def _looks(migration: Migration) -> list[ObserveMessage]:
@@ -170,7 +181,7 @@ def _seen(session: Session, migration: Migration, side: Side) -> Seen | None:
     return None if facts is None else Seen.from_facts(facts)
 
 
-def _apply(session: Session, migration: Migration, decision: Decision) -> tuple[list[StepMessage], list[UndoMessage]]:
+def _apply(session: Session, migration: Migration, decision: Decision, source: Seen | None) -> tuple[list[StepMessage], list[UndoMessage]]:
     """Change the records for a verdict; return what is to be sent."""
     steps = journal.steps_of(session, migration)
     if decision.verdict is Verdict.HOLD:
@@ -180,10 +191,27 @@ def _apply(session: Session, migration: Migration, decision: Decision) -> tuple[
         return [], _undos(migration, steps)
     if decision.verdict is Verdict.MOVED:
         return go_forward(session, migration), []
+    if decision.verdict is Verdict.RESUME and not _is_to_resume(session, migration, decision, source):
+        return [], []
     migration.phase = Phase.FORWARD
     _let_adopt(steps)
     session.flush()
     return tail_messages(session, migration), []
+
+
+def _is_to_resume(session: Session, migration: Migration, decision: Decision, source: Seen | None) -> bool:
+    """Whether the source's worker is to see to the post-copy (again); if there is no use in that, it is held.
+
+    A source without its half may only just have handed it over: it is asked again before anybody is called.
+    """
+    is_source_gone = migration.fenced_host == migration.source_host or (source is not None and not source.is_active)
+    if _is_given_up(migration) or (is_source_gone and migration.resends >= ROUNDS_WITHOUT_ANSWER):
+        again = f" When the link is back, `lmigrate migration resolve {migration.id} --running-on {migration.dest_host}` tries again."
+        last = (migration.error or "").rstrip(".")
+        told = f"{decision.reason}. {last}.{'' if is_source_gone else again}"
+        migrations.hold(session, migration, HoldReason.POST_COPY_BROKEN, told)
+        return False
+    return not is_source_gone
 
 
 def _mark_moved(steps: Sequence[MigrationStep]) -> None:

@@ -96,7 +96,7 @@ def _claim(name: str, migration_id: int, attempt: int, settings: Settings, claim
             return None
         if not journal.claim(session, migration_id, attempt, name, claimant):
             return None
-        migration.status = step_of(name).status
+        migration.status = step_of(name).status_of(migration)
         session.refresh(row)
         return row, _read(session, migration, row)
 

@@ -14,6 +14,7 @@ from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session
 from lmigrate.db.stores import actions, hosts, journal, migrations
+from lmigrate.migration.steps.base import running_status
 from lmigrate.states import MAY_HAVE_EFFECTS, HoldReason, MigrationStatus, Phase, StepState
 
 
@@ -79,7 +80,7 @@ def _take_up(session: Session, migration: Migration) -> str:
     if migration.switched_over_at is not None:
         migrations.release(migration, Phase.FORWARD, MigrationStatus.POST_MIGRATING)
     else:
-        migrations.release(migration, Phase.ROLLING_BACK, MigrationStatus.RUNNING)
+        migrations.release(migration, Phase.ROLLING_BACK, running_status(migration))
         migration.error_code, migration.error = migrations.NEEDS_OPERATOR, reason
     migration.dispatched_at = None
     sentence = "taken up again: every host that it waited for answers"

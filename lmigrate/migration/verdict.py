@@ -69,6 +69,11 @@ class Seen:
         """A copy that the migration made and that has run here, whether it still does: it may be the newest there is."""
         return self.exists and self.is_ours and not self.is_incoming and self.reason != _FAILED
 
+    @property
+    def is_post_copy(self) -> bool:
+        """One of the two halves of a post-copy: neither is whole without the other."""
+        return self.is_active and self.reason in _POST_COPY
+
     def __str__(self) -> str:
         if not self.exists:
             return "no such domain"
@@ -88,6 +93,7 @@ class Verdict(StrEnum):
 
     MOVED = "moved"  # it runs on the destination: go forward
     MOVING = "moving"  # the job goes on: watch it
+    RESUME = "resume"  # post-copy stands still: resume it when the link is back; neither copy is whole alone
     NOT_MOVED = "not-moved"  # it is the source's: undo what was made on the destination
     HOLD = "hold"  # it cannot be told safely: a human decides
 
@@ -107,22 +113,51 @@ def _hold(kind: HoldReason, reason: str) -> Decision:
 
 _POST_COPY_BROKEN = "postcopy-failed"
 _FAILED = "failed"  # libvirt gave the domain up before it ran
+_POST_COPY = frozenset({"postcopy", _POST_COPY_BROKEN})
 #: a domain that waits for its memory is paused for one of these reasons; one that arrived paused is not
 INCOMING = frozenset({"migration", "starting-up"})
 #: a domain that is shut off for one of these reasons ended here, by itself or by somebody's hand
 _ENDED_HERE = frozenset({"shutdown", "destroyed", "crashed", _FAILED})
 
 
-def decide(source: Seen | None, destination: Seen | None, before: PowerState) -> Decision:
+def decide(source: Seen | None, destination: Seen | None, before: PowerState, *, has_post_copy_begun: bool = False) -> Decision:
     """The verdict for what ``source`` and ``destination`` say; None: that host does not answer.
 
     ``before`` is the guest's power state when the migration began: a guest that its owner
-    had paused arrives paused, and is then where it should be.
+    had paused arrives paused, and is then where it should be.  ``has_post_copy_begun``: the switch
+    was ordered, so that the destination may have run the guest whatever it has of it now.
     """
+    decision = _post_copy(source, destination) or _by_table(source, destination, before)
+    if decision.verdict is Verdict.NOT_MOVED and has_post_copy_begun and source is not None and not source.is_running:
+        return _hold(HoldReason.POST_COPY_BROKEN, f"post-copy was begun, so that the destination may have run it; {decision.reason}")
+    return decision
+
+
+def _post_copy(source: Seen | None, destination: Seen | None) -> Decision | None:
+    """What is to be done about a post-copy; None: neither side is in one."""
+    is_leaving = source is not None and source.is_post_copy
+    is_arriving = destination is not None and destination.is_post_copy and destination.is_ours
+    has_handed_over = source is not None and source.exists and not source.is_active and source.reason == "migrated"
+    if not (is_leaving or is_arriving) or has_handed_over:
+        return None
+    sides = f"source: {_told(source)}; destination: {_told(destination)}"
+    if _POST_COPY_BROKEN not in {side.reason for side in (source, destination) if side is not None} and _is_job_active(source):
+        return Decision(Verdict.MOVING, f"the guest runs on the destination, its memory follows; {sides}")
+    return Decision(Verdict.RESUME, f"post-copy stands still: neither copy is whole alone, both are kept; {sides}")
+
+
+def _is_job_active(seen: Seen | None) -> bool:
+    return seen is not None and seen.is_job_active
+
+
+def _told(seen: Seen | None) -> str:
+    return "does not answer" if seen is None else str(seen)
+
+
+def _by_table(source: Seen | None, destination: Seen | None, before: PowerState) -> Decision:
+    """Without post-copy."""
     if source is None or destination is None:
         return _one_silent(source, destination)
-    if _POST_COPY_BROKEN in {source.reason, destination.reason}:
-        return _hold(HoldReason.POST_COPY_BROKEN, "post-copy broke: neither copy is whole alone, both must be kept")
     if source.is_job_active:  # the two were not asked at one moment: whatever the destination says, ask again
         return Decision(Verdict.MOVING, "the job goes on")
     if source.is_running:

@@ -51,6 +51,11 @@ def _service(name: str, word: str, version: str, body: object) -> Sample:
     return Sample(f"nova/os-services-update/{name}-v{version}", "PUT", f"/v2.1/os-services/{word}", version, body)
 
 
+def _complete(name: str, version: str, migration_id: int) -> Sample:
+    path = f"/v2.1/servers/{MOVING}/migrations/{migration_id}/action"
+    return Sample(f"nova/server-migrations-force-complete/{name}", "POST", path, version, {"force_complete": None})
+
+
 #: those that change something come last
 SAMPLES = [
     Sample("nova/versions/list", "GET", "/"),
@@ -138,6 +143,8 @@ SAMPLES = [
     Sample("v1/hosts-disable", "PATCH", "/v1/hosts/node5", None, {"enabled": False, "reason": "new disks"}),
     Sample("v1/hosts-enable", "PATCH", "/v1/hosts/node5", None, {"enabled": True}),
     _migrate("named-host", "2.68", {"host": "node6", "block_migration": "auto"}),
+    _complete("v2.22", "2.22", 2),
+    _complete("not-found-v2.96", "2.96", 9),
     *_nova("server-migrations-abort", f"/servers/{MOVING}/migrations/2", ["2.80"], "DELETE"),
 ]
 

@@ -95,6 +95,7 @@ def _migration(guest: Instance, minute: int, status: MigrationStatus, **fields: 
     row.user_id = row.project_id = "admin"
     row.request_id = str(fields.get("request_id", REQUEST.replace("7", str(minute))))
     row.memory_total_bytes, row.memory_processed_bytes, row.memory_remaining_bytes = 1024 * MIB, 768 * MIB, 256 * MIB
+    row.percent = 75
     row.phase = Phase.ENDED if status is MigrationStatus.FAILED else Phase.FORWARD
     return row
 

@@ -20,7 +20,7 @@ from tests.crash.points import HYPERVISOR_READS, Points, Watched, Worker
 from tests.integration.cluster import Cluster, wait_until
 from tests.integration.mail import Chain, Mail, Message, WorkerDied, name_of
 
-MOMENTS = ("begin", "copying", "switchover", "finished")
+MOMENTS = ("begin", "copying", "post-copy", "switchover", "finished")
 ALONE, ADOPTED = "libvirt ends it alone after", "the next worker adopts it after"
 ITERATIONS = 2  # of one move: more of the same would only be more of the same
 PATIENCE_S = 20.0

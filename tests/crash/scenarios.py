@@ -56,6 +56,26 @@ def the_copy_does_not_end(cluster: WatchedCluster, uuid: str) -> None:
     cluster.world.at("copying", go_on)
 
 
+def it_is_switched_to_post_copy(cluster: WatchedCluster, uuid: str) -> None:
+    """The copy has been going on for hours, until the policy switches; then memory follows until that was seen; or nobody is there."""
+
+    def go_on(move: Move) -> None:
+        guest = cluster.world.domain("node5", uuid)
+        guest.job = replace(guest.job, elapsed_ms=10_000_000)
+        wait_until(lambda: move.is_post_copy_ordered or cluster.moves.is_alone, PATIENCE_S)
+
+    def be_seen(_move: Move) -> None:
+        wait_until(lambda: cluster.moves.is_alone or _shows(cluster, MigrationStatus.RUNNING_POST_COPY), PATIENCE_S)
+
+    cluster.world.at("copying", go_on)
+    cluster.world.at("post-copy", be_seen)
+
+
+def _shows(cluster: WatchedCluster, status: MigrationStatus) -> bool:
+    newest = cluster.newest()
+    return newest is not None and newest.status is status
+
+
 def the_source_hangs_at_the_end(cluster: WatchedCluster, _uuid: str) -> None:
     """The guest has moved, and nobody there can say so."""
 
@@ -180,6 +200,12 @@ SCENARIOS = (
         arrange=the_copy_does_not_end,
         cluster={"timeout_action": "force_complete", **ON_SHARED},
         works=frozenset({"migrate"}),
+    ),
+    Scenario(
+        "post-copy-moves",
+        arrange=it_is_switched_to_post_copy,
+        cluster={"timeout_action": "force_complete", "permit_post_copy": True, **ON_SHARED},
+        works=frozenset({"migrate", "post_at_destination"}),
     ),
     Scenario(
         "next-host",

@@ -260,6 +260,7 @@ class Cluster:
         """What holds at every moment."""
         assert self.world.split_brains == []
         assert self.world.lost == []
+        assert self.world.halves_ended == []
 
     def check_moved(self, migration: Migration, source: str, destination: str) -> None:
         """All is at the destination, nothing is left at the source, nobody works on it."""

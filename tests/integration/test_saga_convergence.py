@@ -15,12 +15,12 @@ LONG_MS = 10_000_000
 
 
 def never_ends(cluster: Cluster, uuid: str) -> None:
-    """The copy has been going on for hours; it ends when it is aborted or the guest is paused."""
+    """The copy has been going on for hours; it ends when it is aborted, or the guest paused or switched."""
 
     def go_on(move: Move) -> None:
         guest = cluster.world.domain("node5", uuid)
         guest.job = replace(guest.job, elapsed_ms=LONG_MS)
-        wait_until(lambda: move.is_aborted or not guest.is_running)
+        wait_until(lambda: move.is_aborted or move.is_post_copy_ordered or not guest.is_running)
 
     cluster.world.at("copying", go_on)
 

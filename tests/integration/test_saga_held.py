@@ -29,7 +29,7 @@ PREPARED = [("select_destination", None), ("check_destination", "node6"), ("chec
 
 @pytest.fixture
 def cluster(database: str, tmp_path: Path) -> Cluster:
-    return Cluster(tmp_path, "node5", "node6", is_shared=True)
+    return Cluster(tmp_path, "node5", "node6", is_shared=True, post_copy_recovery_timeout_s=0, post_copy_retry_max_s=0.02)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from lmigrate.states import HoldReason, MigrationStatus
 class Progress(Shape):
     """How far the copy is."""
 
-    percent: int = Field(description="Of memory and disk, what has not to be sent again; it can go back.")
+    percent: int = Field(
+        description="Of memory and disk, what has not to be sent again, at its most: it does not go back when the guest writes."
+    )
     memory_total_bytes: int
     memory_processed_bytes: int
     memory_remaining_bytes: int
@@ -100,6 +102,9 @@ class Migration(Shape):
     progress: Progress
     downtime_ms: int | None = Field(description="The pause as QEMU measured it, once completed.")
     abort_requested_at: Moment | None
+    force_complete_requested_at: Moment | None
+    post_copy_at: Moment | None = Field(description="When the switch to post-copy was ordered: from then on there is no way back.")
+    post_copy_broken_at: Moment | None = Field(description="Since when the post-copy has stood still; it is resumed when the link is back.")
     prechecked_at: Moment | None
     switched_over_at: Moment | None = Field(description="When the guest was seen running on the destination.")
     created_at: Moment

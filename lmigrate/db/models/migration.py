@@ -66,6 +66,9 @@ class Migration(Base):
     fenced_host: Mapped[str | None] = mapped_column(String(63))  # that an operator says is off: nothing runs there, nothing is asked of it
     resolution: Mapped[str | None] = mapped_column(String(16))  # source | destination: where an operator says that the guest runs
     abort_requested_at: Mapped[datetime | None]
+    force_complete_requested_at: Mapped[datetime | None]
+    post_copy_at: Mapped[datetime | None]  # the switch to post-copy was ordered: written before, so that nobody undoes what may have run
+    post_copy_broken_at: Mapped[datetime | None]  # since when it has stood still
     prechecked_at: Mapped[datetime | None]  # all checks of this attempt passed
     switched_over_at: Mapped[datetime | None]  # instance.host was set to the destination; from here only forward
     dispatched_at: Mapped[datetime | None]  # last time that messages for it were sent
@@ -75,6 +78,7 @@ class Migration(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow, index=True)
 
     # The newest progress, for Nova's wire
+    percent: Mapped[int] = mapped_column(default=0, server_default="0")  # the most that was reached
     memory_total_bytes: Mapped[int] = mapped_column(default=0)
     memory_processed_bytes: Mapped[int] = mapped_column(default=0)
     memory_remaining_bytes: Mapped[int] = mapped_column(default=0)

@@ -22,9 +22,13 @@ _AMOUNTS = (
 
 
 def store(session: Session, migration_id: int, instance_uuid: str, sample: Mapping[str, int | None], *, percent: int) -> None:
-    """Write one sample (ProgressSample's columns by name), and the share that is done (0-100) on the instance."""
+    """Write one sample (ProgressSample's columns by name), and the share that is done (0-100) on both.
+
+    A guest that writes makes work anew, and the switch to post-copy discards some of what was sent: the share never goes back all the same.
+    """
     session.add(ProgressSample(migration_id=migration_id, **sample))
     amounts = {name: sample[name] for name in _AMOUNTS}
     session.execute(update(Migration).where(Migration.id == migration_id).values(**amounts))
     running = update(Instance).where(Instance.uuid == instance_uuid, Instance.task_state == TaskState.MIGRATING)
-    session.execute(running.values(progress=percent))
+    session.execute(running.where(Instance.progress < percent).values(progress=percent))
+    session.execute(update(Migration).where(Migration.id == migration_id, Migration.percent < percent).values(percent=percent))

@@ -35,6 +35,11 @@ class Side(StrEnum):
     STORAGE = "storage"  # one row of the journal, and one queue, for each backend that the guest has volumes on
 
 
+def running_status(migration: Migration) -> MigrationStatus:
+    """What a migration shows between the start of the move and its proof."""
+    return MigrationStatus.RUNNING if migration.post_copy_at is None else MigrationStatus.RUNNING_POST_COPY
+
+
 @dataclass(frozen=True)
 class StepContext:
     """What a step may look at.  The rows are copies: changing them changes nothing."""
@@ -76,6 +81,11 @@ class Step:
     is_long: ClassVar[bool] = False  # it has the host's migrate queue for itself
     is_bookkeeping: ClassVar[bool] = False  # it changes records only: any worker may do it
     honours_abort: ClassVar[bool] = False  # it looks for a request to abort by itself
+
+    def status_of(self, migration: Migration) -> MigrationStatus:
+        """What ``migration`` shows while this step runs."""
+        del migration
+        return self.status
 
     def do(self, context: StepContext) -> Facts:
         """Bring the effects about; return all that undo and the later steps need."""

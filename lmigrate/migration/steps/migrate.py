@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
+from lmigrate.db.models import Migration
 from lmigrate.db.session import reading
 from lmigrate.db.stores import hosts, observations
 from lmigrate.errors import DomainNotFound, HypervisorError, MigrationAborted, MigrationFailed, OutcomeUnknown, UnknownHost
@@ -16,7 +17,8 @@ from lmigrate.migration.convergence import data_gib
 from lmigrate.migration.guest_lock import guest_lock
 from lmigrate.migration.look import look
 from lmigrate.migration.monitor import Monitor
-from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.migration.post_copy import Recovery
+from lmigrate.migration.steps.base import Facts, Side, Step, StepContext, running_status
 from lmigrate.migration.verdict import Seen
 from lmigrate.states import HoldReason, MigrationStatus, PowerState
 from lmigrate.storage import disk_image
@@ -31,9 +33,9 @@ class Migrate(Step):
     """Let the source's libvirtd move the guest, watch it, and say what the source looks like afterwards.
 
     Do:        under the guest's lock look at libvirt: a job that is already running is watched, a guest that is at
-               home is moved by a peer-to-peer migrateToURI3.
-    Undo:      cancel a job that still runs; let the guest run again if the move had stopped it.
-    If killed: libvirtd goes on by itself; the next worker finds the job and watches it to its end.
+               home is moved by a peer-to-peer migrateToURI3; a post-copy that breaks is resumed until it is through.
+    Undo:      cancel a job that still runs; let the guest run again if the move had stopped it. Never after post-copy has begun.
+    If killed: libvirtd goes on by itself; the next worker finds the job, or half a guest, and sees to it until its end.
     Because:   the call's result proves nothing: the next step asks the destination and decides.
     """
 
@@ -43,14 +45,25 @@ class Migrate(Step):
     is_long = True
     honours_abort = True
 
+    def status_of(self, migration: Migration) -> MigrationStatus:
+        """Also of one that is adopted."""
+        return running_status(migration)
+
     def do(self, context: StepContext) -> Facts:
-        """Facts: source (what it looks like now), call_error, is_adopted, is_paused_by_us, had_autostart, inodes."""
+        """Facts: source (what it looks like now), call_error, is_adopted, is_paused_by_us, may_post_copy, had_autostart, inodes.
+
+        Raises:
+            PostCopyBroken: post-copy has stood still for too long; both copies are kept.
+        """
         with guest_lock(context.settings.host.state_dir, context.instance.uuid):
             before = _look(context)
             kept = _prepare(context, before)
             monitor = Monitor(context, _size_gib(context), was_paused=bool(kept.get("is_paused_by_us")))
+            monitor.is_post_copy_possible = bool(kept.get("may_post_copy"))
             error = self._move(context, before, monitor)
             after = _look(context)
+            if after.is_post_copy:
+                after = Recovery(monitor.post_copy, monitor.store, lambda: _resume(context, monitor)).run()
         if after.is_active and not after.is_job_active and after.reason != "migration":
             raise _failure(context, monitor, error)
         seen = {"source": after.as_facts(), "call_error": error, "is_adopted": before.is_job_active}
@@ -61,6 +74,8 @@ class Migrate(Step):
         hypervisor, uuid = context.hypervisor, context.instance.uuid
         known = facts or {}
         seen = _look(context)
+        if seen.is_post_copy:
+            raise OutcomeUnknown(reason=f"post-copy has begun ({seen}): neither copy is whole alone, so that there is no way back")
         if seen.is_job_active:
             hypervisor.abort_job(uuid)
             Monitor(context, 0).run(is_over=lambda: not hypervisor.job(uuid).is_migration)
@@ -78,13 +93,15 @@ class Migrate(Step):
         """The text of what libvirt raised, for people; None if it raised nothing."""
         if before.is_job_active:
             log.info("found the migration running; watching it")
-            monitor.run(is_over=lambda: not context.hypervisor.job(context.instance.uuid).is_migration)
+            monitor.run(is_over=lambda: _is_over(context))
+            return None
+        if before.is_post_copy:
             return None
         if not before.is_active:
             return f"the guest is not running on the source: {before}"
         if context.is_abort_requested():
             raise MigrationAborted
-        call = _Call(context, _spec(context))
+        call = _Call(context, _spec(context, may_post_copy=monitor.is_post_copy_possible))
         context.check_claim()
         call.start()
         monitor.run(over=call.over)
@@ -95,6 +112,20 @@ def _look(context: StepContext) -> Seen:
     return look(context.hypervisor, context.instance.uuid, context.uuid)
 
 
+def _is_over(context: StepContext) -> bool:
+    """Whether a job that nobody has a call for has ended, or broken."""
+    seen = _look(context)
+    return not seen.is_job_active or (seen.is_post_copy and seen.reason != "postcopy")
+
+
+def _resume(context: StepContext, monitor: Monitor) -> str | None:
+    """Make libvirt try again over a new connection; the text of what it raised when the call is over."""
+    call = _Call(context, replace(_spec(context, may_post_copy=True), is_resume=True, migrate_disks=()))
+    call.start()
+    monitor.run(over=call.over)
+    return call.error
+
+
 def _prepare(context: StepContext, before: Seen) -> Facts:
     """What has to be known afterwards, whoever does it: journalled before the move.
 
@@ -102,15 +133,21 @@ def _prepare(context: StepContext, before: Seen) -> Facts:
     by itself in that time, when the source host is booted.
     """
     kept: Facts = dict(context.facts.get("migrate", {}))
-    if before.is_job_active or not before.is_active or "inodes" in kept:
+    if before.is_job_active or before.is_post_copy or not before.is_active or "inodes" in kept:
         return kept
     hypervisor, uuid = context.hypervisor, context.instance.uuid
+    kept["may_post_copy"] = _may_post_copy(context)
     kept["had_autostart"] = before.is_persistent and hypervisor.autostart(uuid)
     kept["inodes"] = {disk.path: disk_image.identify(disk.path).inode for disk in context.data.copied_disks}
     context.keep(kept)
     if kept["had_autostart"]:
         hypervisor.set_autostart(uuid, is_on=False)
     return kept
+
+
+def _may_post_copy(context: StepContext) -> bool:
+    """Whether the move is begun so that it can be switched; a guest that its owner has paused would be let run by the switch."""
+    return context.settings.migration.permit_post_copy and context.migration.power_state_before is not PowerState.PAUSED
 
 
 def _refuse_second_copy(context: StepContext) -> None:
@@ -165,7 +202,7 @@ def _size_gib(context: StepContext) -> float:
     return data_gib(context.instance.memory_mib, [disk.capacity_bytes for disk in context.data.copied_disks])
 
 
-def _spec(context: StepContext) -> MigrateSpec:
+def _spec(context: StepContext, *, may_post_copy: bool = False) -> MigrateSpec:
     options, data = context.settings.migration, context.data
     host, address = _destination(context)
     changes = _changes(context)
@@ -184,7 +221,9 @@ def _spec(context: StepContext) -> MigrateSpec:
         tls=options.tls,
         is_storage_proven_shared=data.accounts_for(domain.disks),
         auto_converge=options.auto_converge,
+        post_copy=may_post_copy,
         bandwidth_mib_s=options.bandwidth_mib_s,
+        post_copy_bandwidth_mib_s=options.post_copy_bandwidth_mib_s,
     )
 
 

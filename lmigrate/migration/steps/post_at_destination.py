@@ -11,7 +11,7 @@ from lmigrate.db.session import Session, writing
 from lmigrate.db.stores import actions, migrations
 from lmigrate.errors import MigrationFailed, OutcomeUnknown, StepFailed
 from lmigrate.migration.look import look
-from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.migration.steps.base import Facts, Side, Step, StepContext, running_status
 from lmigrate.migration.verdict import Decision, Seen, Verdict, decide
 from lmigrate.states import HoldReason, MigrationStatus, PowerState
 from lmigrate.storage import ownership
@@ -32,6 +32,10 @@ class PostAtDestination(Step):
     name = "post_at_destination"
     side = Side.DESTINATION
     status = MigrationStatus.RUNNING
+
+    def status_of(self, migration: Migration) -> MigrationStatus:
+        """Until the destination is proven nothing has changed."""
+        return running_status(migration)
 
     def do(self, context: StepContext) -> Facts:
         """Facts: destination (what it looked like), downtime_ms as QEMU measured it."""
@@ -56,7 +60,8 @@ class PostAtDestination(Step):
 
     def _switch_over(self, context: StepContext, seen: Seen) -> None:
         source = Seen.from_facts(context.facts["migrate"]["source"])
-        decision = decide(source, seen, context.migration.power_state_before)
+        has_begun = context.migration.post_copy_at is not None
+        decision = decide(source, seen, context.migration.power_state_before, has_post_copy_begun=has_begun)
         if decision.verdict is not Verdict.MOVED:
             raise _not_moved(context, decision)
         with writing() as session:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,7 +11,7 @@ from flask.testing import FlaskClient
 from lmigrate.db.models import Migration
 from lmigrate.db.session import reading
 from lmigrate.ids import new_uuid
-from lmigrate.states import IN_PROGRESS, TERMINAL, MigrationStatus
+from lmigrate.states import IN_PROGRESS, TERMINAL, MigrationStatus, VmState
 from tests.factories.records import host_row, instance_row, migration_row
 from tests.unit.api.conftest import Call
 
@@ -235,3 +236,58 @@ def test_links_only_while_in_progress(nova: Call, save: Save, moving: Migration)
     assert running["links"][0]["href"] == f"http://localhost/v2.1/servers/{moving.instance_uuid}/migrations/{moving.id}"
     assert "links" not in ended
     assert ended["migration_type"] == "live-migration"
+
+
+def force(nova: Call, server: str, migration: object, version: str = "2.96", body: object = None) -> Any:
+    return nova(
+        "POST", f"/servers/{server}/migrations/{migration}/action", version, json={"force_complete": None} if body is None else body
+    )
+
+
+def test_force_complete_leaves_a_wish_and_an_action(nova: Call, moving: Migration) -> None:
+    answer = force(nova, moving.instance_uuid, moving.id, "2.22")
+    assert (answer.status_code, answer.data) == (202, b"")
+    assert force(nova, moving.instance_uuid, moving.id).status_code == 202  # twice is once
+    with reading() as session:
+        assert session.get_one(Migration, moving.id).force_complete_requested_at is not None
+    actions = nova("GET", f"/servers/{moving.instance_uuid}/os-instance-actions").json
+    assert actions is not None
+    assert [action["action"] for action in actions["instanceActions"]] == ["live_migration_force_complete"]
+
+
+@pytest.mark.parametrize("body", [{}, {"force_complete": {}}, {"force_complete": None, "more": 1}, {"abort": None}])
+def test_force_complete_takes_nothing_but_null(nova: Call, moving: Migration, body: object) -> None:
+    assert force(nova, moving.instance_uuid, moving.id, body=body).status_code == 400
+
+
+def test_force_complete_before_its_version_and_of_unknown_servers_is_404(nova: Call, moving: Migration) -> None:
+    assert force(nova, moving.instance_uuid, moving.id, "2.21").status_code == 404
+    assert force(nova, new_uuid(), moving.id).status_code == 404
+
+
+@pytest.mark.parametrize("reference", UNKNOWN_MIGRATIONS_ARE_404)
+def test_force_complete_of_an_unknown_migration_is_400(nova: Call, moving: Migration, reference: str) -> None:
+    answer = force(nova, moving.instance_uuid, reference)
+    assert answer.status_code == 400
+    assert "not found for instance" in answer.json["badRequest"]["message"]
+
+
+@pytest.mark.parametrize("status", sorted(set(MigrationStatus) - {MigrationStatus.RUNNING}))
+def test_force_complete_by_status(nova: Call, save: Save, status: MigrationStatus) -> None:
+    guest = instance_row("node5")
+    row = migration_row(guest, status=status)
+    save(guest, row)
+    answer = force(nova, guest.uuid, row.id)
+    assert answer.status_code == 400
+    wanted = f"Migration {row.id} state of instance {guest.uuid} is {status.value}. Cannot force_complete while"
+    assert wanted in answer.json["badRequest"]["message"]
+
+
+@pytest.mark.parametrize("fields", [{"task_state": None}, {"vm_state": VmState.PAUSED}])
+def test_force_complete_of_a_server_in_another_state_is_409(nova: Call, save: Save, fields: dict[str, Any]) -> None:
+    guest = instance_row("node5")
+    row = migration_row(guest, status=MigrationStatus.RUNNING)
+    for name, value in fields.items():
+        setattr(guest, name, value)
+    save(guest, row)
+    assert force(nova, guest.uuid, row.id).status_code == 409

@@ -17,7 +17,7 @@ Save = Callable[..., None]
 def moved(save: Save) -> Migration:
     guest = instance_row("node5", name="web1")
     row = migration_row(guest, status=MigrationStatus.RUNNING, dest_host="node6", refusals={"node7": "it is full"})
-    row.memory_total_bytes, row.memory_remaining_bytes = 1024 * MIB, 256 * MIB
+    row.memory_total_bytes, row.memory_remaining_bytes, row.percent = 1024 * MIB, 256 * MIB, 75
     save(host_row("node5"), host_row("node6"), guest, row)
     action = action_row(row)
     save(

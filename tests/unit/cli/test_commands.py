@@ -125,7 +125,13 @@ def test_watch_ends_with_what_became_of_it(
 
 def test_show_tells_the_story(cli: Cli, save: Save, web1: Instance) -> None:
     row = moved(
-        save, web1, MigrationStatus.RUNNING, refusals={"node7": "it is full"}, memory_total_bytes=2**30, memory_remaining_bytes=2**28
+        save,
+        web1,
+        MigrationStatus.RUNNING,
+        refusals={"node7": "it is full"},
+        memory_total_bytes=2**30,
+        memory_remaining_bytes=2**28,
+        percent=75,
     )
     action = action_row(row)
     save(
@@ -158,6 +164,26 @@ def test_abort_too_late_is_a_conflict(cli: Cli, save: Save, status: MigrationSta
     shown = cli("migration", "abort", str(row.id))
     assert shown.exit_code == ExitCode.CONFLICT
     assert f"is {status.value}: it can no longer be aborted" in shown.output
+
+
+def test_force_complete(cli: Cli, save: Save) -> None:
+    guest = instance_row("node5", name="busy")
+    moving = migration_row(guest, status=MigrationStatus.RUNNING, dest_host="node6")
+    save(guest, moving)
+    shown = cli("migration", "force-complete", moving.uuid)
+    assert (shown.exit_code, shown.output) == (0, f"Migration {moving.id} is being completed.\n")
+
+
+@pytest.mark.parametrize(
+    ("verb", "what"), [("abort", "it can no longer be aborted"), ("force-complete", "only a copy that runs can be completed by force")]
+)
+def test_in_post_copy_there_is_no_way_back(cli: Cli, save: Save, verb: str, what: str) -> None:
+    guest = instance_row("node5")
+    row = migration_row(guest, status=MigrationStatus.RUNNING_POST_COPY, dest_host="node6")
+    save(guest, row)
+    shown = cli("migration", verb, str(row.id))
+    assert shown.exit_code == ExitCode.CONFLICT
+    assert f"is running (post-copy): {what}. Its guest runs on the destination" in shown.output
 
 
 def test_resolve(cli: Cli, save: Save) -> None:

@@ -156,7 +156,13 @@ def test_while_a_migration_works_on_it_only_the_power_state_follows(sightings: l
     assert found.power_state is (own.power_state if own else PowerState.RUNNING)
 
 
-@pytest.mark.parametrize("leaving", [paused("node5", "migration"), Sighted("node5", PowerState.SHUTOFF, "migrated", NOON)])
+@pytest.mark.parametrize(
+    "leaving",
+    [
+        *(paused("node5", reason) for reason in ("migration", "postcopy", "postcopy-failed")),
+        Sighted("node5", PowerState.SHUTOFF, "migrated", NOON),
+    ],
+)
 def test_what_the_move_itself_does_to_the_source_is_not_the_guests_state(leaving: Sighted) -> None:
     known = Standing("node5", VmState.ACTIVE, PowerState.RUNNING, task_state=TaskState.MIGRATING)
     assert reconcile([leaving], known, HERE) == known

@@ -33,7 +33,12 @@ BROKEN_POST_COPY = Seen(exists=True, power_state=RUNNING, reason="postcopy-faile
 STRANGER = Seen(exists=True, power_state=RUNNING, reason="booted")
 STRANGER_PAUSED = Seen(exists=True, power_state=PAUSED, reason="user")
 
-MOVED, MOVING, NOT_MOVED, HOLD = Verdict.MOVED, Verdict.MOVING, Verdict.NOT_MOVED, Verdict.HOLD
+STRANGER_POST_COPY = Seen(exists=True, power_state=RUNNING, reason="postcopy")
+LEFT_ALONE = Seen(exists=True, power_state=PAUSED, reason="postcopy")  # libvirt has forgotten the job
+POST_COPY_STANDS = Seen(exists=True, power_state=PAUSED, reason="postcopy-failed", is_job_active=True)
+BROKEN_PAUSED = Seen(exists=True, power_state=PAUSED, reason="postcopy-failed", is_ours=True)
+
+MOVED, MOVING, NOT_MOVED, HOLD, RESUME = Verdict.MOVED, Verdict.MOVING, Verdict.NOT_MOVED, Verdict.HOLD, Verdict.RESUME
 
 
 def told(destination: Seen | None) -> str:
@@ -67,11 +72,32 @@ CELLS = [
     (NONE, STRANGER, HOLD),
     (POWERED_OFF, STRANGER, HOLD),
     (LEFT, STRANGER, HOLD),
-    # post-copy broke: both copies are needed
-    (POST_COPY_FAILED, BROKEN_POST_COPY, HOLD),
-    (POST_COPY_FAILED, NONE, HOLD),
-    (POST_COPY_FAILED, ARRIVED, HOLD),
-    (LEFT, BROKEN_POST_COPY, HOLD),
+    # post-copy: both copies are needed
+    (POST_COPY, None, MOVING),
+    (POST_COPY, INCOMING, MOVING),  # asked one after the other
+    (POST_COPY, ARRIVED, MOVING),
+    (POST_COPY, NONE, MOVING),  # its QEMU has died; the source's will say so
+    (POST_COPY, BROKEN_POST_COPY, RESUME),
+    (POST_COPY, BROKEN_PAUSED, RESUME),
+    (LEFT_ALONE, ARRIVED_POST_COPY, RESUME),
+    (LEFT_ALONE, ARRIVED, RESUME),
+    (POST_COPY_FAILED, ARRIVED_POST_COPY, RESUME),
+    (POST_COPY_FAILED, BROKEN_POST_COPY, RESUME),
+    (POST_COPY_STANDS, ARRIVED_POST_COPY, RESUME),
+    (POST_COPY_STANDS, BROKEN_POST_COPY, RESUME),
+    (POST_COPY_STANDS, BROKEN_PAUSED, RESUME),
+    (POST_COPY_FAILED, NONE, RESUME),
+    (POST_COPY_FAILED, ARRIVED, RESUME),
+    (POST_COPY_FAILED, None, RESUME),
+    (POWERED_OFF, BROKEN_POST_COPY, RESUME),
+    (FORGOTTEN, ARRIVED_POST_COPY, RESUME),
+    (NONE, ARRIVED_POST_COPY, RESUME),
+    (None, ARRIVED_POST_COPY, RESUME),
+    (None, BROKEN_POST_COPY, RESUME),
+    (None, STRANGER_POST_COPY, HOLD),
+    (NONE, STRANGER_POST_COPY, HOLD),
+    (LEFT, ARRIVED_POST_COPY, MOVED),  # the source says that all is there; the destination was asked before
+    (LEFT, BROKEN_POST_COPY, MOVED),
     # nobody runs it
     (SWITCHING, INCOMING, MOVING),
     (SWITCHING, NONE, MOVING),
@@ -139,7 +165,6 @@ HOLDS = [
     (FORGOTTEN, INCOMING, HoldReason.NOT_HANDED_OVER),
     (NONE, NONE, HoldReason.ON_NEITHER_HOST),
     (NONE, STRANGER, HoldReason.FOREIGN_DOMAIN),
-    (POST_COPY_FAILED, BROKEN_POST_COPY, HoldReason.POST_COPY_BROKEN),
     (None, NONE, HoldReason.SOURCE_SILENT),
     (HOME, None, HoldReason.DESTINATION_SILENT),
 ]
@@ -167,8 +192,31 @@ def test_a_guest_that_its_owner_had_paused(source: Seen, destination: Seen, verd
     assert verdict is NOT_MOVED or "as it was before" in decision.reason
 
 
-SOURCES = [NONE, HOME, HOME_MOVING, SWITCHING, STUCK, OWNER_PAUSED, LEFT, POWERED_OFF, POST_COPY, POST_COPY_FAILED]
-DESTINATIONS = [NONE, INCOMING, ARRIVED, ARRIVED_PAUSED, ARRIVED_STOPPED, BROKEN_POST_COPY, STRANGER, STRANGER_PAUSED]
+SOURCES = [
+    *(NONE, HOME, HOME_MOVING, SWITCHING, STUCK, OWNER_PAUSED, LEFT, POWERED_OFF, FORGOTTEN),
+    *(POST_COPY, POST_COPY_FAILED, POST_COPY_STANDS, LEFT_ALONE),
+]
+DESTINATIONS = [
+    *(NONE, INCOMING, ARRIVED, ARRIVED_PAUSED, ARRIVED_STOPPED, STRANGER, STRANGER_PAUSED),
+    *(ARRIVED_POST_COPY, BROKEN_POST_COPY, BROKEN_PAUSED, STRANGER_POST_COPY),
+]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=str)
+@pytest.mark.parametrize("destination", DESTINATIONS, ids=told)
+def test_once_post_copy_has_begun_only_a_guest_that_runs_at_home_is_undone(source: Seen, destination: Seen) -> None:
+    plain, begun = decide(source, destination, RUNNING), decide(source, destination, RUNNING, has_post_copy_begun=True)
+    if begun.verdict is NOT_MOVED:
+        assert source.is_running
+    is_held = plain.verdict is NOT_MOVED and not source.is_running
+    assert begun.verdict is (HOLD if is_held else plain.verdict)
+    assert begun.hold is (HoldReason.POST_COPY_BROKEN if is_held else plain.hold)
+
+
+@pytest.mark.parametrize("destination", [None, *DESTINATIONS], ids=told)
+@pytest.mark.parametrize("source", [POST_COPY, POST_COPY_FAILED, POST_COPY_STANDS, LEFT_ALONE], ids=str)
+def test_half_a_guest_is_never_undone_nor_taken_for_the_rest(source: Seen, destination: Seen | None) -> None:
+    assert decide(source, destination, RUNNING).verdict in {MOVING, RESUME}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=str)
