@@ -149,8 +149,8 @@ class LibvirtHypervisor:
         self._if_there("undefineFlags", uuid, lambda dom: _tolerating({_NO_DOMAIN}, lambda: dom.undefineFlags(flags)))
 
     def destroy(self, uuid: str) -> None:
-        """virDomainDestroy; not running is fine."""
-        self._if_there("destroy", uuid, lambda dom: _tolerating(_NO_JOB, dom.destroy))
+        """virDomainDestroy; not running is fine, also if it ends by itself meanwhile."""
+        self._if_there("destroy", uuid, _destroy)
 
     def define_secret(self, secret: Secret) -> None:
         """Ephemeral and private: it is in no file, and libvirt gives it to QEMU only."""
@@ -256,6 +256,15 @@ def _abort(dom: libvirt.virDomain) -> None:
     except libvirt.libvirtError as error:
         state, number = dom.state()
         if error.get_error_code() not in _NO_JOB or names.reason(names.power_state(state), number).startswith("postcopy"):
+            raise
+
+
+def _destroy(domain: libvirt.virDomain) -> None:
+    """A call that meets the guest's own end fails without an error's code: look what has become of it."""
+    try:
+        domain.destroy()
+    except libvirt.libvirtError:
+        if domain.isActive():
             raise
 
 
