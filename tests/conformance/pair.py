@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from lmigrate.ids import new_uuid
 from lmigrate.virt.fake import FakeHypervisor
@@ -23,6 +24,13 @@ from lmigrate.virt.xml.destination import DestinationChanges, destination_xml
 #: set where the real pair is: a JSON object with the fields of `RealHosts`
 VARIABLE = "LMIGRATE_CONFORMANCE"
 MEMORY_MIB = 64
+Side = Literal["source", "destination"]
+
+
+#: at 1 MiB/s that is copied for longer than a test looks
+GROWTH_KIB = 12 << 10
+#: QEMU needs some 35 MiB itself, and the guest fills 40
+FULL_KIB = 70 << 10
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,15 @@ class Pair(Protocol):
     def in_post_copy(self, uuid: str, act: Callable[[], None]) -> None:
         """Call ``act`` once, while the rest of its memory follows the guest."""
 
+    def start(self, uuid: str, side: Side) -> None:
+        """Start a guest that is only defined."""
+
+    def power_off(self, uuid: str, side: Side) -> None:
+        """QEMU ends by itself, in good order."""
+
+    def crash(self, uuid: str) -> None:
+        """The source's QEMU dies."""
+
 
 def spec(pair: Pair, uuid: str, mark: str, *, is_persistent: bool = True, bandwidth_mib_s: int = 0, **more: Any) -> MigrateSpec:
     changes = DestinationChanges(mark, "/nowhere", "/nowhere")
@@ -93,6 +110,7 @@ class FakePair:
 
     def __init__(self) -> None:
         self.world = FakeWorld("node5", "node6")
+        self.may_split = False  # a test has started a guest by hand
         self.source: Hypervisor = FakeHypervisor(self.world, "node5")
         self.destination: Hypervisor = FakeHypervisor(self.world, "node6")
         self.destination_uri = "qemu+tcp://node6/system"
@@ -115,8 +133,21 @@ class FakePair:
         acts = iter([act])
         self.world.at("post-copy", lambda move: next(acts, lambda: None)() if move.uuid == uuid else None)
 
+    def start(self, uuid: str, side: Side) -> None:
+        host, self.may_split = _NAMES[side], True
+        self.world.boot(host, self.world.domain(host, uuid).xml)
+
+    def power_off(self, uuid: str, side: Side) -> None:
+        self.world.power_off(_NAMES[side], uuid)
+
+    def crash(self, uuid: str) -> None:
+        self.world.power_off("node5", uuid, "crashed")
+
     def remove_guests(self) -> None:
-        assert self.world.split_brains == []
+        assert self.may_split or self.world.split_brains == []
+
+
+_NAMES: dict[Side, str] = {"source": "node5", "destination": "node6"}
 
 
 class LibvirtPair:
@@ -141,10 +172,32 @@ class LibvirtPair:
         return uuid
 
     def warm_up(self) -> None:
-        time.sleep(1.5)  # the tick guest fills its memory
+        """The tick guest has filled a part of its memory, which QEMU's own shows."""
+        began_kib, until = self._resident_kib(self._uuids[-1]), time.monotonic() + 60
+        while self._resident_kib(self._uuids[-1]) < min(began_kib + GROWTH_KIB, FULL_KIB):
+            assert time.monotonic() < until, "the guest does not fill its memory"
+            time.sleep(0.05)
+
+    def _resident_kib(self, uuid: str) -> int:
+        argv = ["virsh", "--quiet", "--connect", "qemu:///system", "dommemstat", uuid]
+        told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+        return {name: int(value) for name, value in map(str.split, told.splitlines())}["rss"]
 
     def never_end(self) -> None:
         """The guest's memory is filled, and the tests ask for 1 MiB/s."""
+
+    def start(self, uuid: str, side: Side) -> None:
+        self._virsh(side, "start", uuid)
+
+    def power_off(self, uuid: str, side: Side) -> None:
+        self._virsh(side, "qemu-monitor-command", "--hmp", uuid, "quit", check=False)  # QEMU may be gone before it answers
+
+    def crash(self, uuid: str) -> None:
+        os.kill(int(Path(f"/run/libvirt/qemu/guest-{uuid}.pid").read_text()), signal.SIGKILL)
+
+    def _virsh(self, side: Side, *arguments: str, check: bool = True) -> None:
+        uri = "qemu:///system" if side == "source" else self.destination_uri
+        subprocess.run(["virsh", "--quiet", "--connect", uri, *arguments], check=check, capture_output=True, text=True)
 
     def in_the_copy(self, uuid: str, act: Callable[[], None]) -> None:
         def watch() -> None:
