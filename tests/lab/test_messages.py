@@ -1,0 +1,128 @@
+"""Celery's own messages on a real Redis: doubled, replayed after the end and during another migration, and lost with all of Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lmigrate.clock import monotonic_s
+from lmigrate.faults import HELD
+from lmigrate.lab.guests.guest import Guest
+from lmigrate.lab.topology import Lab
+from tests.lab.moves import assert_home, assert_moved, other
+from tests.lab.tap import Sent, Tap
+from tests.lab.wire import Json, Wire, eventually, story
+from tests.lab.world import World, assert_unchanged
+
+pytestmark = pytest.mark.lab
+
+FORWARD = [
+    "select_destination",
+    "check_destination",
+    "check_source",
+    "pre_live_migration",
+    "migrate",
+    "post_at_destination",
+    "post_at_source",
+]
+BACK = ["rollback", "observe", "decide", "undo.migrate", "undo.pre_live_migration", "undo.check_source"]
+BACK += ["undo.check_destination", "undo.select_destination", "rolled_back"]
+
+
+@pytest.fixture
+def tap(lab: Lab) -> Iterator[Tap]:
+    with Tap(lab) as made:
+        yield made
+
+
+class Doubling:
+    """The first message of each task goes into its queue a second time."""
+
+    def __init__(self, tap: Tap) -> None:
+        self._tap, self.tasks = tap, list[str]()
+
+    def __call__(self, sent: Sent) -> None:
+        if sent.task not in self.tasks:
+            self.tasks.append(sent.task)
+            self._tap.send(sent)
+
+    def of(self, migration: Json) -> set[str]:
+        """What has been doubled, each task twice at least."""
+        counts = [sent.task for sent in self._tap.heard if migration["id"] in sent.arguments]
+        return {task.removeprefix("lmigrate.") for task in self.tasks if counts.count(task) >= 2}
+
+
+def quiet(tap: Tap) -> None:
+    """Everything that was sent has been taken, and what was taken is done."""
+    eventually("the queues are empty", lambda: tap.waiting("node5", "node6", "node7") == 0)
+    eventually("nothing is in flight", lambda: not any(tap.redis.zcard(key) for key in tap.redis.scan_iter("lm:unacked.*.index")))
+
+
+def kept(migration: Json) -> Json:
+    """What must not change any more."""
+    return {key: value for key, value in migration.items() if key != "updated_at"}
+
+
+def test_every_message_of_a_migration_arrives_twice(lab: Lab, wire: Wire, guest: Guest, tap: Tap) -> None:
+    began = monotonic_s()
+    tap.heed = doubling = Doubling(tap)
+    ended = wire.move(guest.uuid, other(wire.server(guest.uuid)["host"]))
+    assert_moved(lab, wire, guest, ended, since=began)
+    quiet(tap)
+    assert set(FORWARD) <= doubling.of(ended)
+    assert {step["name"]: step["tries"] for step in ended["steps"]} == dict.fromkeys([*FORWARD, "complete"], 1)
+    assert_home(lab, wire, guest, ended["dest_host"])
+
+
+def test_every_message_of_a_rollback_arrives_twice(lab: Lab, wire: Wire, guest: Guest, tap: Tap) -> None:
+    home, before = wire.server(guest.uuid)["host"], World.of(lab)
+    (lab.faults_dir / "step.migrate.before_do").write_text("raise once")
+    tap.heed = doubling = Doubling(tap)
+    ended = wire.move(guest.uuid, other(home))
+    assert ended["status"] == "failed", story(ended)
+    quiet(tap)
+    assert set(BACK) <= doubling.of(ended)
+    assert_unchanged(lab, before)
+
+
+def test_messages_of_ended_migrations_change_nothing(lab: Lab, wire: Wire, guest: Guest, tap: Tap) -> None:
+    """All that a finished and an undone migration sent comes again: when both are over, and while a third one goes."""
+    began, home = monotonic_s(), wire.server(guest.uuid)["host"]
+    finished = wire.move(guest.uuid, other(home))
+    (lab.faults_dir / "step.migrate.before_do").write_text("raise once")
+    undone = wire.move(guest.uuid, home)
+    assert (finished["status"], undone["status"]) == ("completed", "failed"), story(undone)
+    quiet(tap)
+    old, before = list(tap.heard), World.of(lab)
+    assert {*FORWARD, *BACK} <= {sent.task.removeprefix("lmigrate.") for sent in old}
+    for sent in [*old, *reversed(old)]:
+        tap.send(sent)
+    quiet(tap)
+    assert_unchanged(lab, before)
+    for ended in (finished, undone):
+        assert kept(wire.end(ended["id"])) == kept(ended)
+    third = wire.begin(guest.uuid, home)
+    for sent in old:
+        tap.send(sent)
+    assert_moved(lab, wire, guest, wire.end(third), since=began)
+
+
+def test_redis_loses_everything_twice(lab: Lab, wire: Wire, guest: Guest, tap: Tap) -> None:
+    """First while a message waits for a conductor that is away, then between two steps."""
+    began, home = monotonic_s(), wire.server(guest.uuid)["host"]
+    point = lab.faults_dir / "step.check_source.after_commit"
+    held = point.with_name(f"{point.name}{HELD}")
+    point.write_text("hold")
+    lab.kill("conductor")
+    eventually("the conductor is dead", lambda: lab.pid_of("conductor") is None)
+    migration = wire.begin(guest.uuid, other(home))
+    assert any(b"select_destination" in message for message in tap.redis.lrange("lm:conductor", 0, -1))
+    tap.redis.flushall()
+    lab.start_daemon("conductor")
+    eventually("the source has been checked", held.exists)
+    tap.redis.flushall()
+    held.unlink()
+    ended = wire.end(migration)
+    assert any("select_destination" in event["details"] for event in ended["events"] if event["event"] == "reconcile"), story(ended)
+    assert_moved(lab, wire, guest, ended, since=began)
