@@ -14,6 +14,7 @@ from lmigrate.db.availability import UNAVAILABLE
 from lmigrate.db.clock import utcnow
 from lmigrate.db.session import writing
 from lmigrate.db.stores import reports
+from lmigrate.db.stores.hosts import STOPPED
 from lmigrate.db.stores.reports import Reported
 from lmigrate.errors import HypervisorError
 from lmigrate.host import uptime
@@ -25,7 +26,6 @@ from lmigrate.virt.protocol import Hypervisor
 
 log = structlog.get_logger(__name__)
 
-STOPPED = "its daemon was stopped"
 LAST_BEAT_S = 2.0
 
 

@@ -174,7 +174,7 @@ def _is_orphan_due(migration: Migration, step: MigrationStep, settings: Settings
 
 def _why_host_down(session: Session, step: MigrationStep, now: datetime, settings: Settings) -> str | None:
     host = None if step.host is None else hosts.by_name(session, step.host)
-    return None if host is None else hosts.why_down(host, now, settings.scheduler.service_down_time_s)
+    return None if host is None else hosts.why_gone(host, now, settings.scheduler.service_down_time_s)
 
 
 def _is_orphan(session: Session, step: MigrationStep, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from lmigrate.db.clock import ago
 from lmigrate.db.models import Host, Migration
 from lmigrate.db.session import writing
 from lmigrate.db.stores import journal
+from lmigrate.db.stores.hosts import STOPPED
 from lmigrate.db.stores.journal import Claimant
 from lmigrate.migration import reconcile, runner
 from lmigrate.migration.attempt import send_tail
@@ -100,6 +101,26 @@ def test_a_host_that_is_down_before_the_move_ends_the_attempt(cluster: Cluster, 
     migration = cluster.migration(migration_id)
     assert migration.phase is Phase.ROLLING_BACK
     assert host in (migration.error or "")
+
+
+@pytest.mark.parametrize("step", ["check_destination", "migrate"])
+def test_a_daemon_that_is_started_anew_is_waited_for(cluster: Cluster, step: str) -> None:
+    """Stopped in good order, as in a rolling upgrade; gone for longer, its host is down like any other."""
+    uuid = cluster.boot("node5")
+    migration_id = cluster.request(uuid, "node6")
+    while name_of(cluster.mail.waiting[0].links[0]) != step:
+        cluster.mail.deliver_one(cluster.work)
+    waiting(cluster)
+    host = "node5" if step == "migrate" else "node6"
+    with writing() as session:
+        row = session.query(Host).filter_by(name=host).one()
+        row.libvirt_ok, row.down_reason, row.last_seen_at = False, STOPPED, ago(10)
+    look(cluster)
+    assert cluster.migration(migration_id).phase is Phase.FORWARD
+    with writing() as session:
+        session.query(Host).filter_by(name=host).one().last_seen_at = ago(600)
+    look(cluster)
+    assert cluster.migration(migration_id).phase is Phase.ROLLING_BACK
 
 
 def test_after_the_switchover_a_host_that_is_down_is_waited_for(cluster: Cluster) -> None:

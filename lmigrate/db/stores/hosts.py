@@ -20,6 +20,21 @@ def all_hosts(session: Session) -> list[Host]:
     return list(session.scalars(select(Host).order_by(Host.name)))
 
 
+#: what a daemon leaves behind that ends in good order
+STOPPED = "its daemon was stopped"
+
+
+def why_gone(host: Host, now: datetime, service_down_time_s: float) -> str | None:
+    """Why work that ``host`` was given already is not waited for, or None.
+
+    A daemon that was stopped in good order is likely being started anew: it has as long as one that just fell silent.
+    """
+    is_fresh = now - host.last_seen_at <= timedelta(seconds=service_down_time_s)
+    if is_fresh and not host.forced_down and host.down_reason == STOPPED:
+        return None
+    return why_down(host, now, service_down_time_s)
+
+
 def why_down(host: Host, now: datetime, service_down_time_s: float) -> str | None:
     """Why no work can be given to ``host``, or None when it is up."""
     if host.forced_down:
