@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from api.contract import Shape
 from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
@@ -19,6 +19,11 @@ TokenName = Annotated[
 
 #: ten years
 _MAX_LIFETIME_S = 315_360_000
+
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 60.0 is an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Token(Shape):
@@ -41,7 +46,7 @@ class NewToken(Shape):
 
     name: TokenName
     role: Role = Role.READER
-    lifetime_s: Annotated[int, Field(strict=True, ge=1, le=_MAX_LIFETIME_S)] | None = Field(
+    lifetime_s: Annotated[int, Field(strict=True, ge=1, le=_MAX_LIFETIME_S), BeforeValidator(_whole)] | None = Field(
         None, description="After so many seconds it is worth nothing; null: never."
     )
 
