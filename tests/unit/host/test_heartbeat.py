@@ -10,10 +10,10 @@ from lmigrate.db.clock import ago, utcnow
 from lmigrate.db.models import Host
 from lmigrate.db.session import writing
 from lmigrate.db.stores import hosts
+from lmigrate.db.stores.hosts import STOPPED
 from lmigrate.db.stores.reports import Reported
 from lmigrate.errors import HypervisorTimeout
 from lmigrate.host.disk_watch import DiskWatch, ensure_directory
-from lmigrate.host.heartbeat import STOPPED
 from tests.unit.host.daemon_parts import Node, host_record, node, until
 
 HUNG = HypervisorTimeout(host="node5", call="getLibVersion", deadline_s="15")
