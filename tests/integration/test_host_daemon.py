@@ -19,6 +19,7 @@ from lmigrate.db.session import reading
 from lmigrate.db.stores import hosts
 from lmigrate.ids import new_uuid
 from tests.unit.host.daemon_parts import until
+from tests.wrong_clock import wrong_clock
 
 _DAEMON = """
 import sys
@@ -49,8 +50,6 @@ else:
 sys.exit(daemon.HostDaemon(settings(), hypervisor.as_hypervisor(), sys.argv[2]).run())
 """
 HOST_UUID = new_uuid()
-#: of Debian's package faketime
-FAKETIME_LIBRARY = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 
 @pytest.fixture
@@ -168,13 +167,15 @@ def test_a_daemon_ends_in_time_whoever_hangs(environment: dict[str, str], tmp_pa
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("off", ["+1h", "-1h"])
-def test_a_host_whose_clock_is_an_hour_off(environment: dict[str, str], off: str) -> None:
+@pytest.mark.parametrize("off_s", [3600, -3600])
+def test_a_host_whose_clock_is_an_hour_off(environment: dict[str, str], off_s: int, tmp_path: Path) -> None:
     """By its own clock it would seem down for an hour, or up for one too many."""
-    faketime = {"LD_PRELOAD": FAKETIME_LIBRARY, "DONT_FAKE_MONOTONIC": "1", "FAKETIME": off}
-    wrong = subprocess.run(["date", "+%s"], env=environment | faketime, capture_output=True, text=True, check=True).stdout
-    assert abs(int(wrong) - utcnow().timestamp()) > 3000  # the library does what it is for
-    with daemon(environment | faketime, new_uuid()):
+    wrong = environment | wrong_clock(tmp_path, off_s)
+    told = subprocess.run(
+        [sys.executable, "-c", "import time; print(int(time.time()))"], env=wrong, capture_output=True, text=True, check=True
+    )
+    assert abs(int(told.stdout) - utcnow().timestamp()) > 3000  # the library does what it is for
+    with daemon(wrong, new_uuid()):
         until(lambda: down_reason() is None)
         with reading() as session:
             host = session.query(Host).one()
