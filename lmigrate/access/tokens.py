@@ -79,12 +79,17 @@ def _keep(row: ApiToken) -> tuple[ApiToken, str]:
 
 
 def authenticate(secret: str) -> ApiToken | None:
-    """The token that ``secret`` is, if it is good now."""
+    """The token that ``secret`` is, if it is good now; a session is if the token that opened it is, too.
+
+    That is asked each time: a session that was opened while its token was being revoked has not been revoked with it.
+    """
     if not 0 < len(secret) <= MAX_LENGTH:
         return None
     with reading() as session:
         found = store.by_digest(session, digest(secret))
-    return found if found is not None and is_good(found, utcnow()) else None
+        first = None if found is None else store.first_of(session, found)
+    now = utcnow()
+    return found if found is not None and first is not None and is_good(found, now) and is_good(first, now) else None
 
 
 def is_good(token: ApiToken, now: datetime) -> bool:

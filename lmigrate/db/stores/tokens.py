@@ -18,6 +18,11 @@ def by_digest(session: Session, digest: str) -> ApiToken | None:
     return session.scalar(select(ApiToken).where(ApiToken.digest == digest))
 
 
+def first_of(session: Session, token: ApiToken) -> ApiToken | None:
+    """The token that opened the session ``token``; one that is no session is its own first.  None: it is gone."""
+    return token if token.parent_uuid is None else session.get(ApiToken, token.parent_uuid)
+
+
 def require(session: Session, uuid: str) -> ApiToken:
     """The token ``uuid``; sessions are not found.
 

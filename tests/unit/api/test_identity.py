@@ -83,6 +83,15 @@ def test_a_session_ends_by_itself_and_with_its_token_and_cannot_be_prolonged(gua
         assert guarded.call("GET", "/v1/caller", headers={"X-Auth-Token": gone}).status_code == 401
 
 
+def test_a_session_that_opens_while_its_token_is_revoked_is_worth_nothing(guarded: Guarded) -> None:
+    secret, admin = guarded.token(Role.ADMIN, "ann"), guarded.token()
+    seen = tokens.authenticate(secret)
+    assert seen is not None
+    assert guarded.call("DELETE", f"/v1/tokens/{seen.uuid}", admin).status_code == 200
+    session = tokens.open_session(seen, timedelta(hours=1))[1]  # who logged in was let through before
+    assert guarded.call("GET", "/v1/caller", session).status_code == 401
+
+
 def test_wrong_logins_are_told_apart_by_nothing(guarded: Guarded) -> None:
     secret = guarded.token(Role.READER, "ann")
     wrong = [
