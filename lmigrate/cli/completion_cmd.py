@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import click
@@ -16,6 +17,8 @@ PROGRAM = "lmigrate"
 VARIABLE = "_LMIGRATE_COMPLETE"
 #: more than that no shell shows
 _MOST = 200
+#: what no shell takes for anything but a word: bash puts on the line what it is offered, unquoted
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@%+-]*\Z")
 
 
 @click.command()
@@ -39,13 +42,14 @@ def completion(shell: str) -> None:
 
 
 def _names(path: str, key: str, *, anchored: bool = True, field: str = "name", **query: object) -> Names:
-    """Completes ``field`` of the rows of a list of ``/v1``."""
+    """Completes ``field`` of the rows of a list of ``/v1``; what a shell would have to quote is left out."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del param
         wanted = {"name": f"^{incomplete}" if anchored else None, **query}
         try:
-            return [CompletionItem(name) for name in _rows(ctx, path, key, field, wanted) if name.startswith(incomplete)]
+            names = _rows(ctx, path, key, field, wanted)
+            return [CompletionItem(name) for name in names if name.startswith(incomplete) and _PLAIN.match(name)]
         except Failure:
             return []  # the line being typed is no place for a message
 

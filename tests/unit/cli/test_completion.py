@@ -68,6 +68,39 @@ def test_what_zsh_and_fish_are_told(cli: Cli, api_url: str, guests: None, shell:
     assert shown.output == offered
 
 
+HOSTILE = [
+    "web;reboot",
+    "web$(reboot)",
+    "web`reboot`",
+    "web&&reboot",
+    "web>file",
+    "web 3",
+    "web*",
+    "web'",
+    "web\nplain\nweb4",
+    "web\n",
+    "wéb",
+    "~web",
+    "-web",
+]
+PLAIN = ["web1", "web-2.example:a@b%c+d_e"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_no_name_becomes_a_command(api_url: str, save: Save, shell: str) -> None:
+    save(host_row("node5"), *(instance_row("node5", name=name) for name in [*HOSTILE, *PLAIN]))
+    asked = {"COMP_WORDS": "lmigrate server show ", "COMP_CWORD": "" if shell == "fish" else "3", "_LMIGRATE_COMPLETE": f"{shell}_complete"}
+    shown = CliRunner().invoke(main, [], env={**PATIENT, "LMIGRATE_URL": api_url, **asked}, prog_name="lmigrate")
+    one = {"bash": "plain,{}\n", "zsh": "plain\n{}\n_\n", "fish": "plain,{}\n"}[shell]
+    assert sorted(one.format(name) for name in PLAIN) == sorted(_items(shown.output, one.count("\n")))
+
+
+def _items(output: str, lines: int) -> list[str]:
+    """What was offered, one by one: each is so many lines."""
+    all_lines = output.splitlines(keepends=True)
+    return ["".join(all_lines[start : start + lines]) for start in range(0, len(all_lines), lines)]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_calls_back_our_program(shell: str) -> None:
     shown = CliRunner().invoke(main, ["completion", shell])
