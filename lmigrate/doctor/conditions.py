@@ -46,11 +46,12 @@ def of_leak(kind: LeakKind, place: str, subject: str) -> Advice:
 
 def _leaked_domain(host: str, uuid: str) -> Advice:
     look = (state(host, uuid), cli("where its guest is", "server", "show", uuid), virsh(host, "its disks", "domblklist", uuid))
-    remove = virsh(host, "removes the definition; its disks stay", "undefine", "--keep-nvram", uuid)
+    what = "removes the definition; a disk that the migration made for it, and that nobody changed since, goes with the next look"
+    remove = virsh(host, what, "undefine", "--keep-nvram", uuid)
     return Advice(
         look,
         (
-            Way("the guest runs elsewhere, and this is shut off", (remove,)),
+            Way("the guest runs elsewhere, and this is shut off and holds nothing newer", (remove,)),
             Way("it runs here as well: see the page of a guest that runs on two hosts", (virsh(host, "ends it", "destroy", uuid), remove)),
         ),
     )
@@ -87,9 +88,7 @@ def _keep(host: str, uuid: str, active: Sequence[str]) -> Way:
 
 
 def _start(host: str, uuid: str, hosts: Sequence[str]) -> Way:
-    others = tuple(
-        virsh(other, "removes its definition; its disks stay", "undefine", "--keep-nvram", uuid) for other in hosts if other != host
-    )
+    others = tuple(virsh(other, "removes its definition", "undefine", "--keep-nvram", uuid) for other in hosts if other != host)
     return Way(f"its disks are on {host}", (*others, virsh(host, "starts it", "start", uuid)))
 
 

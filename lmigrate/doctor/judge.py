@@ -1,7 +1,8 @@
 """Whether something that carries our mark is needed, may matter, or may go.  Pure.
 
 Only what is proven ours *and* unneeded goes: a mark, a migration that has ended, and a guest
-that does not run from it.  What has run, or is newer than the migration's end, is reported.
+that does not run from it.  What may have run, or is newer than the migration's end, is reported;
+so is what was left when a host was fenced: nobody asked that host, it may have gone on running the guest.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from lmigrate.db.stores.pasts import Past
 from lmigrate.migration.verdict import Seen
 from lmigrate.states import LeakKind, MigrationStatus
 
-#: why a domain is shut off that has not run since its libvirtd was started: only defined, or given up before it ran
-_NEVER_RAN = frozenset({"unknown", "failed"})
 _UNDONE = frozenset({MigrationStatus.FAILED, MigrationStatus.CANCELLED})
 
 
@@ -50,8 +49,8 @@ def of_domain(seen: Seen, past: Past | None, host: str) -> Judgement:
         return Judgement(Fate.REMOVE, f"{made}; it has never run here")
     if seen.is_active:
         return Judgement(Fate.REPORT, f"{made}; it is {seen}, though the guest's host is {past.guest_host}")
-    if past.status in _UNDONE and seen.reason in _NEVER_RAN and past.is_guest_running:
-        return Judgement(Fate.REMOVE, f"{made}; only a definition, and the guest runs on {past.guest_host}")
+    # a definition is made only after the guest's memory has arrived; that it is shut off for no known reason says nothing:
+    # a libvirtd that was restarted has forgotten the reason
     return Judgement(Fate.REPORT, f"{made}; it may have run here: {seen}")
 
 
@@ -74,6 +73,8 @@ def of_file(kind: LeakKind, past: Past | None, host: str, changed_at: datetime, 
         return Judgement(Fate.REMOVE, made)
     if past.status is MigrationStatus.COMPLETED and past.guest_host == host:
         return Judgement(Fate.RELEASE, f"{made}; it is the guest's, only the mark was left")
+    if past.fenced_host is not None:  # on any host: the directory may be shared
+        return Judgement(Fate.REPORT, f"{made} while {past.fenced_host} was fenced: it may be the guest's newest copy")
     if is_used:
         return Judgement(Fate.REPORT, f"{made}; a domain of this host uses it")
     if changed_at > past.ended_at:

@@ -68,7 +68,7 @@ def plant(host: Host, guest: Guest, mark: str) -> dict[str, str]:
     return {"domain": guest.uuid, "directory": directory, "probe": f"{host.instances_path}/{probe.name_for(mark)}", "secret": secret.uuid}
 
 
-def test_planted_leaks_are_found_and_removed(lab: Lab, wire: Wire, guest: Guest) -> None:
+def test_planted_leaks_are_found_and_removed_unless_they_may_matter(lab: Lab, wire: Wire, guest: Guest) -> None:
     home = wire.server(guest.uuid)["host"]
     away = lab.host(other(home))
     (lab.faults_dir / "step.migrate.before_do").write_text("raise once")
@@ -89,16 +89,22 @@ def test_planted_leaks_are_found_and_removed(lab: Lab, wire: Wire, guest: Guest)
 
     shown = eventually("every leak is told", told, deadline_s=60)
     removed = {name for name, finding in shown.items() if not finding["needs_operator"]}
-    assert removed >= {f"{kind} {subject}" for kind, subject in planted.items()}
+    assert removed >= {f"{kind} {subject}" for kind, subject in planted.items() if kind != "domain"}
     assert not (away.instances_dir / guest.uuid).exists()
+    # one that is defined may have run: no reason that libvirt gives disproves it
+    defined = shown[f"domain {guest.uuid}"]
+    assert defined["needs_operator"]
     with connected(away) as connection:
-        assert guest.uuid not in {domain.UUIDString() for domain in connection.listAllDomains()}
+        assert guest.uuid in {domain.UUIDString() for domain in connection.listAllDomains()}
         assert planted["secret"] not in {secret.UUIDString() for secret in connection.listAllSecrets()}
     # what nobody can prove to be ours stays, with commands that remove it
     unknown = shown[f"probe {away.instances_path}/{stranger.name}"]
     assert stranger.exists()
     follow(lab, unknown["look"][:1], unknown["ways"][0]["commands"])
     assert not stranger.exists()
+    follow(lab, defined["look"], defined["ways"][0]["commands"])
+    with connected(away) as connection:
+        assert guest.uuid not in {domain.UUIDString() for domain in connection.listAllDomains()}
     assert wire.http.post("/v1/doctor/sweep", json={}).json()["hosts"]
     eventually("it is forgotten", lambda: not [finding for finding in findings(wire, "leak") if finding["needs_operator"]], deadline_s=60)
     assert_home(lab, wire, guest, home)

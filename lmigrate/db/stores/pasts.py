@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from lmigrate.db.models import DomainSighting, Instance, Migration, VolumeAttachment
+from lmigrate.db.models import Instance, Migration, VolumeAttachment
 from lmigrate.states import MigrationStatus, Phase
 
 
@@ -21,8 +21,8 @@ class Past:
     status: MigrationStatus
     ended_at: datetime | None  # None: it has not ended
     guest_host: str | None  # where the guest is, by its record
-    is_guest_running: bool  # that host was seen running it
     is_guest_moving: bool  # it has a migration that is open
+    fenced_host: str | None  # this one was not asked at the end: it was off, an operator said
 
 
 def of_mark(session: Session, migration_uuid: str) -> Past | None:
@@ -54,14 +54,12 @@ def is_moving(session: Session, instance_uuid: str) -> bool:
 
 def _past(session: Session, row: Migration) -> Past:
     guest = session.get(Instance, row.instance_uuid, populate_existing=True)
-    host = None if guest is None else guest.host
-    seen = None if host is None else session.get(DomainSighting, (host, row.instance_uuid), populate_existing=True)
     return Past(
         migration_id=row.id,
         instance_uuid=row.instance_uuid,
         status=row.status,
         ended_at=row.ended_at if row.phase is Phase.ENDED else None,
-        guest_host=host,
-        is_guest_running=seen is not None and seen.power_state.is_active,
+        guest_host=None if guest is None else guest.host,
         is_guest_moving=is_moving(session, row.instance_uuid),
+        fenced_host=row.fenced_host,
     )
