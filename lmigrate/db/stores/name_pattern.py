@@ -1,12 +1,16 @@
 """Names by regular expression, as Nova's list of servers takes them.
 
-The expression is the client's, and the database runs it: so only what takes every
-engine a bounded time is let through.  That leaves out nothing that names are asked for by.
+The expression is the client's, and the database runs it; with SQLite that is Python's
+``re``, which tries every way in which an expression may match and lets nothing else run
+meanwhile.  So the ways are bounded: whatever leaves a choice has a cost, and few
+choices are let through, as many as names are asked for by.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 
 from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import InstrumentedAttribute
@@ -14,15 +18,20 @@ from sqlalchemy.orm import InstrumentedAttribute
 from lmigrate.errors import InvalidInput
 
 MAX_LENGTH = 255
-#: each may take as many characters as there are: the time grows with this power of a name's length
-MAX_UNBOUNDED = 4
+#: in powers of two of the ways to match: an optional character or a further alternative of a group doubles them
+_COST_OF_TWO_WAYS = 1
+#: a repeat is as long as it likes within a name, and an expression without ^ begins anywhere in it
+_COST_OF_A_LENGTH = 5
+MAX_COST = 15
 _SPECIAL = re.compile(r"[\\\[\](){}*+?|.^$]")
 _TOKEN = re.compile(
     r"""
       \\[dDwWsS] | \\[^A-Za-z0-9]              # a class, or a special character as itself
     | \[\^?[^\[\]\\^]+\]                       # one of a set
-    | (?P<group>[()]) | [.^$|]
-    | (?P<unbounded>[*+]|\{\d{1,3},\}) | (?P<bounded>\?|\{\d{1,3}(,\d{1,3})?\})
+    | (?P<open>\() | (?P<close>\)) | (?P<either>\|) | [.^$]
+    | (?P<repeat>                              # not followed by +, which PostgreSQL does not know
+        (?: (?P<length>[*+]|\{\d{1,3},\d{0,3}\}) | (?P<optional>\?) | \{\d{1,3}\} ) (?!\+)
+      )
     | [^\\\[\](){}*+?|.^$]                     # any other character
     """,
     re.VERBOSE | re.ASCII,
@@ -55,20 +64,37 @@ def why_refused(text: str) -> str | None:
     """Why the expression is not run, or None.  Pure."""
     if len(text) > MAX_LENGTH:
         return f"It is longer than {MAX_LENGTH} characters."
-    position, unbounded, after_group = 0, 0, False
-    while position < len(text):
-        token = _TOKEN.match(text, position)
-        if token is None:
-            return f"{text[position:]!r} is not understood."
-        repeats = token["unbounded"] is not None or token["bounded"] is not None
-        if repeats and after_group:
-            return "A group cannot be repeated."
-        unbounded += token["unbounded"] is not None
-        after_group = token["group"] is not None
-        position = token.end()
-    if unbounded > MAX_UNBOUNDED:
-        return f"It repeats without bound more than {MAX_UNBOUNDED} times."
+    tokens = list(_tokens(text))
+    rest = text[sum(map(len, map(re.Match.group, tokens))) :]
+    if rest:
+        return f"{rest!r} is not understood."
+    if any((before["open"] or before["close"]) and token["repeat"] for before, token in pairwise(tokens)):
+        return "A group cannot be repeated."
+    if _cost(tokens) > MAX_COST:
+        return "It leaves too many choices: begin it with ^, or repeat and choose less often."
     return _syntax_error(text)
+
+
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    """What ``text`` consists of, up to what is not understood."""
+    position = 0
+    while token := _TOKEN.match(text, position):
+        yield token
+        position = token.end()
+
+
+def _cost(tokens: list[re.Match[str]]) -> int:
+    """How many choices there are in matching the expression, by what they cost.  Pure."""
+    depth, cost, is_anchored = 0, 0, bool(tokens) and tokens[0][0] == "^"
+    for token in tokens:
+        depth += (token["open"] is not None) - (token["close"] is not None)
+        if token["length"]:
+            cost += _COST_OF_A_LENGTH
+        elif token["optional"] or (token["either"] and depth):
+            cost += _COST_OF_TWO_WAYS
+        elif token["either"]:
+            is_anchored = False  # the ^ is the first alternative's
+    return cost if is_anchored else cost + _COST_OF_A_LENGTH
 
 
 def _syntax_error(text: str) -> str | None:

@@ -64,6 +64,18 @@ REFUSED = [
     "a" * 256,
     ".*.*.*.*.*x",
     "[[:x:]]",
+    "a*+",
+    "a?+",
+    "(?:a)",
+    "^" + ".{0,99}" * 8 + "!$",
+    "^" + ".{0,99}" * 4 + "!$",
+    "^" + ".*" * 4 + "!$",
+    ".*" * 3 + "!$",  # it may begin anywhere, too
+    "^" + "a?" * 30 + "!$",
+    "^" + "(a|a)" * 30 + "!$",
+    "^" + "(|)" * 30 + "!$",
+    "^((|)|((|)|(|)))" + "(|(|))" * 8,
+    "^a|.*.*.*!",
 ]
 
 
@@ -73,6 +85,9 @@ def test_what_could_take_for_ever_or_means_nothing_is_refused(text: str) -> None
         matches(Instance.name, text if text != "a" * 256 else f"{text}.*")
 
 
-@pytest.mark.parametrize("text", ["^.*-web-.*$", r"\w+-\d?", "a{2,3}b{4}", "[^x]y|z"])
+@pytest.mark.parametrize(
+    "text",
+    ["^.*-web-.*$", ".*web.*", r"\w+-\d?", "a{2,3}b{4}", "[^x]y|z", "(web|db|app|mail|dns|ldap)-[0-9]+$", "^a.*b.*c.*$", "a|b|c|d|e|f|g|h"],
+)
 def test_simple_expressions_are_taken(text: str) -> None:
     assert why_refused(text) is None
