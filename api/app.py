@@ -61,7 +61,7 @@ def create_app(bind: str | None = None) -> Flask:
     """
     options = settings()
     where = bind or options.api.bind
-    mode, limits = caller.mode_of(options.auth, where), Limits(options.api, options.tls)
+    mode, limits = caller.mode_of(options.auth, options.api, where), Limits(options.api, options.tls)
     app = Flask("api", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     for blueprint in (health, versions, identity, images, nova, v1):

@@ -47,15 +47,16 @@ def address() -> str:
     return (request.remote_addr or "unix")[:45]
 
 
-def mode_of(auth: AuthSettings, bind: str) -> Mode:
+def mode_of(auth: AuthSettings, api: ApiSettings, bind: str) -> Mode:
     """Whether callers at ``bind`` must say who they are.
 
     On a loopback address only this machine's users can ask, who are its administrators where lmigrate is tried out;
     so that it can be tried without a set-up, nobody is asked there unless the settings say so.
+    Through a proxy others come to that address, too.
     """
     if auth.mode != "auto":
         return auth.mode
-    return "none" if is_local(bind) else "token"
+    return "none" if _is_alone(api, bind) else "token"
 
 
 def is_local(bind: str) -> bool:
@@ -71,10 +72,17 @@ def is_local(bind: str) -> bool:
         return False
 
 
+def _is_alone(api: ApiSettings, bind: str) -> bool:
+    """Whether nobody but this machine's users asks at ``bind``, not even through a proxy."""
+    return is_local(bind) and not api.proxies
+
+
 def why_risky(mode: Mode, bind: str, api: ApiSettings, *, has_tls: bool) -> list[str]:
     """What whoever starts the API at ``bind`` should read, a sentence each."""
     if mode == "none":
-        reached_by = "every user of this machine" if is_local(bind) else "everybody who reaches it"
+        reached_by = (
+            "every user of this machine" if _is_alone(api, bind) else f"everybody who reaches it{' or its proxy' if api.proxies else ''}"
+        )
         return [
             f'NO AUTHENTICATION at {bind}: {reached_by} is the administrator. Set auth.mode = "token" (LMIGRATE_AUTH__MODE) to change that.'
         ]

@@ -65,7 +65,7 @@ def tls_files(options: Settings) -> dict[str, str]:
 
 def say_risks(options: Settings) -> None:
     """Write to standard error, whatever the log's level, what whoever starts this should know."""
-    mode = caller.mode_of(options.auth, options.api.bind)
+    mode = caller.mode_of(options.auth, options.api, options.api.bind)
     for sentence in caller.why_risky(mode, options.api.bind, options.api, has_tls=bool(tls_files(options))):
         sys.stderr.write(f"WARNING: {sentence}\n")
 

@@ -215,7 +215,7 @@ class AuthSettings(_Section):
 
     mode: Literal["auto", "token", "keystone", "none"] = Field(
         "auto",
-        description="token: bearer tokens, HTTP basic, the small Keystone; keystone: those, and the tokens of a real Keystone (the extra `keystone`); none: whoever reaches it is the administrator; auto: none on loopback addresses and UNIX sockets, token anywhere else.",
+        description="token: bearer tokens, HTTP basic, the small Keystone; keystone: those, and the tokens of a real Keystone (the extra `keystone`); none: whoever reaches it is the administrator; auto: none on loopback addresses and UNIX sockets without api.proxies, token anywhere else.",
     )
     session_lifetime_s: float = Field(3600.0, gt=0, description="How long a token that the small Keystone gives out is good, in seconds.")
     keystone: dict[str, SecretStr] = Field(

@@ -10,15 +10,24 @@ REMOTE = ["0.0.0.0:8774", "[::]:8774", ":8774", "10.0.0.1:8774", "node5:8774", "
 @pytest.mark.parametrize("bind", LOCAL)
 def test_nobody_is_asked_on_loopback_unless_the_settings_say_so(bind: str) -> None:
     assert is_local(bind)
-    assert mode_of(AuthSettings(), bind) == "none"
-    assert mode_of(AuthSettings(mode="token"), bind) == "token"
+    assert mode_of(AuthSettings(), ApiSettings(), bind) == "none"
+    assert mode_of(AuthSettings(mode="token"), ApiSettings(), bind) == "token"
 
 
 @pytest.mark.parametrize("bind", REMOTE)
 def test_everybody_is_asked_anywhere_else_unless_none_is_asked_for_by_name(bind: str) -> None:
     assert not is_local(bind)
-    assert mode_of(AuthSettings(), bind) == "token"
-    assert mode_of(AuthSettings(mode="none"), bind) == "none"
+    assert mode_of(AuthSettings(), ApiSettings(), bind) == "token"
+    assert mode_of(AuthSettings(mode="none"), ApiSettings(), bind) == "none"
+
+
+@pytest.mark.parametrize("bind", LOCAL)
+@pytest.mark.parametrize("proxy", ["unix", "127.0.0.1/32"])
+def test_who_comes_through_a_proxy_is_asked_wherever_the_proxy_runs(bind: str, proxy: str) -> None:
+    behind = ApiSettings(proxies=[proxy])
+    assert mode_of(AuthSettings(), behind, bind) == "token"
+    assert mode_of(AuthSettings(mode="none"), behind, bind) == "none"
+    assert "everybody who reaches it or its proxy" in why_risky("none", bind, behind, has_tls=True)[0]
 
 
 def test_what_is_risky_is_said_loudly() -> None:

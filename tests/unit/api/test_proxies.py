@@ -34,6 +34,11 @@ def test_anybody_else_is_not(guarded: Guarded, proxies: str) -> None:
     assert seen(guarded, "10.0.0.8") == ("10.0.0.8", "http://localhost/v2.1/")
 
 
+def test_nobody_comes_through_a_proxy_on_this_machine_unasked(guarded: Guarded) -> None:
+    guarded.set(auth__mode="auto", api__bind="unix:/run/lmigrate/api.sock", api__proxies='["unix"]')
+    assert guarded.call("GET", "/v2.1/servers", headers=FORWARDED, environ_base={"REMOTE_ADDR": ""}).status_code == 401
+
+
 def test_a_unix_socket_is_trusted_by_name() -> None:
     def nothing(_environ: object, _start: object) -> list[bytes]:
         return []
