@@ -197,6 +197,10 @@ class StorageUnavailable(StorageError):
     """Storage backend {backend}: no answer: {reason}"""
 
 
+class AccessBeingRevoked(HostError):
+    """Access to volume {volume} for instance {instance} on {host} is being taken back. Try again when `lmigrate volume attachments {volume}` does not show it any more."""
+
+
 class UnknownVolume(RequestError):
     """Instance {instance} has a network disk {device} ({source}) that is not a registered volume. Register it with `lmigrate volume register`, or detach it."""
 

@@ -23,7 +23,7 @@ from lmigrate.db.stores import access, leaks, registration
 from lmigrate.db.stores.leaks import Found
 from lmigrate.errors import LmigrateError
 from lmigrate.states import AttachmentState, LeakKind
-from lmigrate.storage.attachments import revoke_all
+from lmigrate.storage.attachments import revoke_leftover
 from lmigrate.storage.drivers.audit import Access, Auditable, Grant
 from lmigrate.storage.drivers.base import ConnectionInfo, Connector, Driver, VolumeRef
 from lmigrate.storage.drivers.registry import driver_of
@@ -89,7 +89,8 @@ class Sweeper:
         with reading() as session:
             rows = access.leftovers(session, self.backend, utcnow() - self._grace)
         for volume, row in rows:
-            revoke_all([(volume, row)], driver)
+            if not revoke_leftover(volume, row, driver):
+                continue  # a migration or its guest has come back to it while others were revoked
             self._note(
                 Found(LeakKind.ATTACHMENT, row.uuid, f"access of {row.host} to volume {volume.uuid} was left {row.state}"), "revoked"
             )

@@ -6,10 +6,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from lmigrate.db.models import DomainSighting, Host, Instance, Migration, Volume, VolumeAttachment
+from lmigrate.db.rows import changed
 from lmigrate.states import AttachmentState, Phase, VolumeState
 
 UNFINISHED = (AttachmentState.GRANTING, AttachmentState.REVOKING)
@@ -53,14 +54,29 @@ def leftovers(session: Session, backend: str, before: datetime) -> list[tuple[Vo
     Half granted or half revoked, or granted for a migration that has ended, untouched since ``before``; never
     while the guest has a migration that is open, never on the host that has the guest or a live domain of it.
     """
-    moving = select(Migration.id).where(Migration.instance_uuid == VolumeAttachment.instance_uuid, Migration.phase != Phase.ENDED)
-    at_home = select(Instance.uuid).where(Instance.uuid == VolumeAttachment.instance_uuid, Instance.host == VolumeAttachment.host)
     is_made_for_nothing = and_(VolumeAttachment.state == AttachmentState.GRANTED, VolumeAttachment.migration_id.is_not(None))
     query = select(Volume, VolumeAttachment).join(VolumeAttachment, VolumeAttachment.volume_uuid == Volume.uuid)
     query = query.where(Volume.backend == backend, VolumeAttachment.updated_at < before)
     query = query.where(or_(VolumeAttachment.state.in_(UNFINISHED), is_made_for_nothing))
-    rows = session.execute(query.where(~moving.exists(), ~at_home.exists()).order_by(VolumeAttachment.uuid))
+    rows = session.execute(query.where(_is_unneeded()).order_by(VolumeAttachment.uuid))
     return [(volume, row) for volume, row in rows if not _has_domain(session, row)]
+
+
+def claim_leftover(session: Session, row: VolumeAttachment) -> bool:
+    """A leftover as it was read → REVOKING, just before its access is taken back.  False: it was touched since, or is needed now."""
+    if _has_domain(session, row):
+        return False
+    seen = VolumeAttachment
+    as_read = and_(seen.uuid == row.uuid, seen.state == row.state, seen.updated_at == row.updated_at)
+    return changed(session, update(seen).where(as_read, _is_unneeded()).values(state=AttachmentState.REVOKING)) == 1
+
+
+def _is_unneeded() -> ColumnElement[bool]:
+    """The guest has no open migration, and is at home on another host."""
+    row = VolumeAttachment
+    moving = select(Migration.id).where(Migration.instance_uuid == row.instance_uuid, Migration.phase != Phase.ENDED)
+    at_home = select(Instance.uuid).where(Instance.uuid == row.instance_uuid, Instance.host == row.host)
+    return and_(~moving.exists(), ~at_home.exists())
 
 
 def _has_domain(session: Session, row: VolumeAttachment) -> bool:
@@ -78,5 +94,4 @@ def replace_token(session: Session, uuid: str, old: str, new: str) -> bool:
     """Another form of the same connection info; False: it has been granted anew meanwhile, or is gone."""
     row = VolumeAttachment
     statement = update(row).where(row.uuid == uuid, row.connection_info == old)
-    changed: Any = session.execute(statement.values(connection_info=new, updated_at=row.updated_at))
-    return bool(changed.rowcount)
+    return changed(session, statement.values(connection_info=new, updated_at=row.updated_at)) == 1

@@ -10,7 +10,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from lmigrate import ids
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import BlockDeviceMapping, Host, Instance, Volume, VolumeAttachment
+from lmigrate.errors import AccessBeingRevoked
 from lmigrate.states import AttachmentState, VolumeState
 
 
@@ -55,13 +57,21 @@ def made_by(session: Session, migration_id: int, backend: str) -> list[tuple[Vol
 def begin_grant(
     session: Session, volume_uuid: str, instance_uuid: str, host: str, connector: dict[str, Any], migration_id: int | None
 ) -> VolumeAttachment:
-    """The row for access that is about to be granted; the one that is there, if it is."""
+    """The row for access that is about to be granted; the one that is there, if it is.
+
+    Raises:
+        AccessBeingRevoked: the storage may be about to take away what it would be asked for.
+    """
     query = select(VolumeAttachment).where(VolumeAttachment.volume_uuid == volume_uuid, VolumeAttachment.host == host)
-    row = session.scalar(query.where(VolumeAttachment.instance_uuid == instance_uuid))
+    query = query.where(VolumeAttachment.instance_uuid == instance_uuid)
+    row = session.scalar(query.with_for_update().execution_options(populate_existing=True))
+    if row is not None and row.state is AttachmentState.REVOKING:
+        raise AccessBeingRevoked(volume=volume_uuid, instance=instance_uuid, host=host)
     if row is None:
         row = VolumeAttachment(uuid=ids.new_uuid(), volume_uuid=volume_uuid, instance_uuid=instance_uuid, host=host)
         session.add(row)
     row.migration_id, row.connector, row.state = migration_id, connector, AttachmentState.GRANTING
+    row.updated_at = utcnow()  # also of one that changes in nothing else: a sweep sees by this that it was touched
     session.flush()
     return row
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from lmigrate.db.models import BlockDeviceMapping, Instance, Migration, Volume, VolumeAttachment
 from lmigrate.db.session import reading, writing
 from lmigrate.db.stores import migrations, volumes
+from lmigrate.errors import AccessBeingRevoked
 from lmigrate.states import AttachmentState
 from tests.factories.records import disk_row, host_row, instance_row, migration_row
 from tests.unit.volumes.conftest import BACKEND, Save, connector, volume_row
@@ -162,3 +163,14 @@ def test_a_row_goes_after_the_access(records: Records) -> None:
         with writing() as session:
             volumes.finish_revoke(session, uuid)
     assert {host for _, host in records.attachments()} == {"node5"}
+
+
+def test_nothing_is_granted_over_access_that_is_being_taken_back(records: Records) -> None:
+    """Whoever takes it back may be about to ask the storage: it would cut off what was granted meanwhile."""
+    records.grant("node6")
+    with writing() as session:
+        volumes.begin_revoke(session, volumes.attachments(session, records.instance.uuid, "node6"))
+    with pytest.raises(AccessBeingRevoked, match=f"{records.instance.uuid} on node6 is being taken back"):
+        records.grant("node6", records.migration_id)
+    kept = {(row.state, row.migration_id) for (_, host), row in records.attachments().items() if host == "node6"}
+    assert kept == {(AttachmentState.REVOKING, None)}

@@ -9,14 +9,16 @@ import pytest
 
 from lmigrate.config import Settings
 from lmigrate.db.clock import utcnow
-from lmigrate.db.models import Leak, VolumeAttachment
-from lmigrate.db.session import reading
+from lmigrate.db.models import Instance, Leak, VolumeAttachment
+from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import leaks as leak_rows
+from lmigrate.db.stores import volumes
 from lmigrate.ids import new_uuid
 from lmigrate.states import AttachmentState, LeakKind, Phase, PowerState
 from lmigrate.storage import audit
 from lmigrate.storage.audit import Records, Sweeper, is_leak
 from lmigrate.storage.drivers.audit import Access
+from lmigrate.storage.drivers.base import Connector, VolumeRef
 from tests.factories.records import host_row, instance_row, migration_row, sighting_row
 from tests.unit.volumes.conftest import BACKEND, BookStorage, Save, attachment_row, connector, entries_of, initiator, volume_row
 
@@ -139,6 +141,41 @@ def test_half_done_attachments_are_finished(
     assert (rows() == {}) is finished
     assert (storage.entries == set()) is finished
     assert [leak.kind for leak in noted()] == ([LeakKind.ATTACHMENT] if finished else [])
+
+
+@pytest.mark.parametrize("change", ["grant", "migration", "arrival", "domain"])
+def test_what_is_needed_again_by_the_time_of_its_turn_is_left_alone(
+    storage: BookStorage, sweeper: Sweeper, save: Save, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Leftovers are read at once and taken back one after another, which takes as long as the storage likes."""
+    disks, guests = [volume_row("v0"), volume_row("v1")], [instance_row("node5"), instance_row("node5")]
+    old: dict[str, Any] = {"state": AttachmentState.GRANTING, "updated_at": utcnow() - timedelta(minutes=1)}
+    made = [attachment_row(volume, "node6", guest.uuid, **old) for volume, guest in zip(disks, guests, strict=True)]
+    first, second = sorted(made, key=lambda row: row.uuid)
+    save(*(host_row(name, connector=connector(name)) for name in ("node5", "node6")), *guests, *disks, *made)
+    [guest] = [guest for guest in guests if guest.uuid == second.instance_uuid]
+
+    def while_first_is_revoked(session: Session) -> None:
+        if change == "migration":
+            session.add(migration_row(guest, dest_host="node6"))
+        elif change == "arrival":
+            session.get_one(Instance, guest.uuid).host = "node6"
+        elif change == "domain":
+            session.add(sighting_row("node6", guest))
+        else:
+            volumes.begin_grant(session, second.volume_uuid, guest.uuid, "node6", connector("node6"), None)
+
+    revoked: list[str] = []
+
+    def revoke(_volume: VolumeRef, _connector: Connector, attachment_uuid: str, **_who: str | None) -> None:
+        revoked.append(attachment_uuid)
+        with writing() as session:
+            while_first_is_revoked(session)
+
+    monkeypatch.setattr(storage, "revoke", revoke)
+    assert len(sweeper.sweep()) == 1
+    assert revoked == [first.uuid]
+    assert rows() == {second.uuid: AttachmentState.GRANTING}
 
 
 def test_a_live_domain_keeps_its_half_done_attachment(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:
