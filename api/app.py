@@ -72,13 +72,13 @@ def create_app(bind: str | None = None) -> Flask:
     microversions.install(app)
     body.install(app, options.api.max_body_bytes)
     Audit(limits).install(app)
-    _wrap(app, mode, options)
+    _wrap(app, mode, options, limits)
     return app
 
 
-def _wrap(app: Flask, mode: Mode, options: Settings) -> None:
+def _wrap(app: Flask, mode: Mode, options: Settings, counters: Limits) -> None:
     """What stands around the application, the outermost last."""
     if mode == "keystone":
-        app.wsgi_app = Keystone(app.wsgi_app, options.auth)  # type: ignore[method-assign]
+        app.wsgi_app = Keystone(app.wsgi_app, options.auth, counters)  # type: ignore[method-assign]
     if options.api.proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, options.api.proxies)  # type: ignore[method-assign]

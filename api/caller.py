@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from flask import g, request
 
@@ -44,7 +45,12 @@ def known() -> Caller | None:
 
 def address() -> str:
     """Where the present request comes from; ``unix`` for a UNIX socket."""
-    return (request.remote_addr or "unix")[:45]
+    return address_in(request.environ)
+
+
+def address_in(environ: Mapping[str, Any]) -> str:
+    """The same of a WSGI environment."""
+    return (environ.get("REMOTE_ADDR") or "unix")[:45]
 
 
 def mode_of(auth: AuthSettings, api: ApiSettings, bind: str) -> Mode:

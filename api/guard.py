@@ -80,5 +80,6 @@ class Guard:
     def _authenticate(self) -> Caller:
         if not credentials.are_sent():
             raise Unauthenticated
+        self._limits.refuse_if_exhausted("failure", caller.address())  # or whoever guesses would find a token of Keystone
         vouched = credentials.of_keystone() if self.mode == "keystone" else None
         return vouched or credentials.caller_of(self.log_in(credentials.token))

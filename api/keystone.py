@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from api import caller
 from api.credentials import KEYSTONE_RAN
+from api.limits import Limits
 from api.proxies import Wsgi
 from lmigrate.access.tokens import PREFIX
 from lmigrate.config import AuthSettings
@@ -17,17 +19,25 @@ class KeystoneUnusable(LmigrateError):
 
 
 class Keystone:
-    """Asks Keystone about X-Auth-Token; tokens of our own are let through for us to check."""
+    """Asks Keystone about X-Auth-Token; tokens of our own are let through for us to check.
 
-    def __init__(self, app: Wsgi, options: AuthSettings) -> None:
+    What the guard will refuse because of where it comes from is let through, too: Keystone is not asked for that.
+    """
+
+    def __init__(self, app: Wsgi, options: AuthSettings, limits: Limits) -> None:
         self._app = app
+        self._limits = limits
         self._middleware = _middleware(self._checked, options)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """WSGI."""
         token = environ.get("HTTP_X_AUTH_TOKEN", "")
-        chosen = self._middleware if token and not token.startswith(PREFIX) else self._app
+        is_theirs = token and not token.startswith(PREFIX)
+        chosen = self._middleware if is_theirs and self._may_ask(caller.address_in(environ)) else self._app
         return chosen(environ, start_response)
+
+    def _may_ask(self, address: str) -> bool:
+        return not any(self._limits.is_exhausted(kind, address) for kind in ("address", "failure"))
 
     def _checked(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """What the middleware calls: the identity headers are its own, whatever the client sent under their names."""

@@ -54,9 +54,13 @@ class Limits:
         Raises:
             OverLimit: one more would be too many.
         """
+        if self.is_exhausted(kind, who):
+            raise OverLimit(self._retry_after_s(self._rates[kind], kind, who))
+
+    def is_exhausted(self, kind: str, who: str) -> bool:
+        """Whether one more would be too many; looks without counting."""
         rate = self._rates.get(kind)
-        if rate is not None and not self._test(rate, kind, who):
-            raise OverLimit(self._retry_after_s(rate, kind, who))
+        return rate is not None and not self._test(rate, kind, who)
 
     def note_failure(self, address: str) -> None:
         """One more wrong credential from there."""

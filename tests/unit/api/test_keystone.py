@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from flask import request
 
 from api.app import create_app
 from api.keystone import KeystoneUnusable
@@ -21,9 +22,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:'cgi' is deprecated:DeprecationW
 CALLERS = {"k-reader": ["member", "reader"], "k-both": ["reader", "admin"], "k-none": ["member"], "k-op": ["operator"]}
 
 
+ASKED: list[str] = []
+
+
 @pytest.fixture(scope="module")
 def keystone_url() -> Iterator[str]:
-    with served(keystone(CALLERS)) as url:
+    app = keystone(CALLERS)
+    app.before_request(lambda: ASKED.append(request.headers.get("X-Subject-Token", "")))
+    with served(app) as url:
         yield url
 
 
@@ -78,6 +84,19 @@ def test_what_only_says_that_it_comes_from_keystone_is_not_believed(with_keyston
     assert who(with_keystone, "k-unknown", **forged)[0] == 401
     assert who(with_keystone, "k-reader", **forged) == (200, ("user-of-k-reader", "project-1", "reader"))
     assert with_keystone.call("GET", "/v1/caller", headers=forged).status_code == 401
+
+
+def test_who_guesses_is_slowed_down_and_keystone_is_not_asked_for_them(with_keystone: Guarded) -> None:
+    with_keystone.set(api__failure_rate="2/hour")
+    assert [who(with_keystone, f"guess-{number}")[0] for number in range(4)] == [401, 401, 429, 429]
+    assert who(with_keystone, "k-reader")[0] == 429
+    assert {"guess-0", "guess-1"} == {token for token in ASKED if token.startswith("guess")}
+
+
+def test_keystone_is_not_asked_for_an_address_that_asks_too_often(with_keystone: Guarded) -> None:
+    with_keystone.set(api__address_rate="2/hour")
+    assert [who(with_keystone, f"often-{number}")[0] for number in range(4)] == [401, 401, 429, 429]
+    assert {"often-0", "often-1"} == {token for token in ASKED if token.startswith("often")}
 
 
 def test_a_keystone_that_cannot_be_asked_is_a_wrong_setting(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
