@@ -7,6 +7,9 @@ Each of these may name an address, a token and certificates; the first that name
 3. OpenStack's variables: ``OS_ENDPOINT``, ``OS_TOKEN``, …;
 4. ``http://127.0.0.1:8774``.
 
+Beside a ``--url`` that is not ``LMIGRATE_URL``'s, the variables for the token and your own certificate do not
+count: they were set for that address.
+
 Token and certificates come from there too, or from what stands above it: never from below, so that no token goes to an address that it was
 not meant for.
 """
@@ -30,6 +33,7 @@ from lmigrate.cli.exit_codes import ExitCode, Failure
 DEFAULT_URL = "http://127.0.0.1:8774"
 #: what a profile may say
 _KEYS = ("url", "token", "cacert", "cert", "key")
+_CREDENTIALS = frozenset({"token", "cert", "key"})
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,27 @@ class Endpoint:
 
 
 def said_in(root: click.Context) -> Endpoint:
-    """What the options and variables of `lmigrate` said; beside an explicit ``--profile`` the variables do not count."""
-    ignored = ParameterSource.ENVIRONMENT if root.get_parameter_source("profile") is ParameterSource.COMMANDLINE else None
-    values = {name: value for name, value in root.params.items() if root.get_parameter_source(name) is not ignored}
+    """What the options and variables of `lmigrate` said, without the variables that do not count beside those options."""
+    ignored = _ignored_variables(root)
+    values = {name: None if name in ignored and _is_from_environment(root, name) else value for name, value in root.params.items()}
     files = [values.get(name) for name in ("cacert", "cert", "key")]
     return Endpoint(
         values.get("url"), values.get("token"), ca_file=files[0], cert_file=files[1], key_file=files[2], profile=values.get("profile")
     )
+
+
+def _ignored_variables(root: click.Context) -> frozenset[str]:
+    """Beside ``--profile`` all; beside a ``--url`` the credentials that were set for the other one in ``LMIGRATE_URL``."""
+    typed = [name for name in root.params if root.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if "profile" in typed:
+        return frozenset(root.params)
+    set_for = os.environ.get("LMIGRATE_URL", "").rstrip("/")
+    is_elsewhere = "url" in typed and set_for not in {"", root.params["url"].rstrip("/")}
+    return _CREDENTIALS if is_elsewhere else frozenset()
+
+
+def _is_from_environment(root: click.Context, name: str) -> bool:
+    return root.get_parameter_source(name) is ParameterSource.ENVIRONMENT
 
 
 def completion_timeout_s() -> float:

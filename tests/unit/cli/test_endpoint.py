@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from lmigrate.cli.endpoint import Endpoint, resolve
+from lmigrate.cli.endpoint import Endpoint, resolve, said_in
 from lmigrate.cli.exit_codes import ExitCode, Failure
 from lmigrate.cli.main import main
 
@@ -142,3 +142,34 @@ def test_which_token_is_sent(file: Path, listening: str, heard: list[str | None]
     assert run(main, ["host", "list"], env={"LMIGRATE_URL": listening, "LMIGRATE_TOKEN": "mine"}).exit_code == 0
     assert run(main, ["host", "list"], env={"LMIGRATE_PROFILE": "north", "LMIGRATE_TOKEN": "mine"}).exit_code == 0
     assert heard == ["Bearer of-north", "Bearer of-north", None, "Bearer mine", "Bearer mine"]
+
+
+def test_a_variables_token_goes_to_its_own_address_only(home: Path, listening: str, heard: list[str | None]) -> None:
+    run: Callable[..., Result] = CliRunner().invoke
+    elsewhere = {
+        "LMIGRATE_URL": "http://127.0.0.1:9",
+        "LMIGRATE_TOKEN": "of-elsewhere",
+        "LMIGRATE_CERT": "/no.pem",
+        "LMIGRATE_KEY": "/no.key",
+    }
+    for options, environment in (
+        ([], elsewhere),
+        (["--token", "typed"], elsewhere),
+        ([], {"LMIGRATE_TOKEN": "of-any"}),
+        ([], {"LMIGRATE_URL": f"{listening}/", "LMIGRATE_TOKEN": "of-here"}),
+    ):
+        shown = run(main, ["--url", listening, *options, "host", "list"], env=environment)
+        assert shown.exit_code == 0, shown.output
+    assert heard == [None, "Bearer typed", "Bearer of-any", "Bearer of-here"]
+
+
+@pytest.mark.parametrize(
+    ("at", "files"), [("https://other", (Path("/ca.pem"), None, None)), ("https://here", (Path("/ca.pem"), Path("/c.pem"), Path("/k.pem")))]
+)
+def test_a_variables_certificate_is_shown_to_its_own_address_only(
+    monkeypatch: pytest.MonkeyPatch, at: str, files: tuple[Path | None, ...]
+) -> None:
+    for name, value in {"URL": "https://here", "CACERT": "/ca.pem", "CERT": "/c.pem", "KEY": "/k.pem"}.items():
+        monkeypatch.setenv(f"LMIGRATE_{name}", value)
+    said = said_in(main.make_context("lmigrate", ["--url", at, "host", "list"]))
+    assert (said.ca_file, said.cert_file, said.key_file) == files
