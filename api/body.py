@@ -49,7 +49,7 @@ def json_object() -> dict[str, Any]:
     data = request.get_data(cache=True)
     try:
         value = json.loads(data, parse_constant=_refuse_constant)
-        text = json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot be stored
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # 1e999 is no number, half a surrogate pair cannot be stored
     except (ValueError, RecursionError) as error:
         raise MalformedBody(reason=str(error)) from error
     if b"\\u0000" in text:

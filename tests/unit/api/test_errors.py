@@ -110,6 +110,13 @@ def test_bodies_that_nobody_could_use(client: FlaskClient, method: str, path: st
             assert answer.is_json
 
 
+@pytest.mark.parametrize("number", ["1e999", "[-1e999]", "NaN", "Infinity"])
+def test_a_number_without_a_value_is_no_json(client: FlaskClient, number: str) -> None:
+    answer = client.post(f"{MISSING_SERVER}/action", data=f'{{"a": {number}}}', content_type="application/json")
+    assert answer.status_code == 400
+    assert "Malformed request body" in answer.text
+
+
 def test_request_ids_are_new_and_the_same_in_both_headers(client: FlaskClient) -> None:
     seen = [client.get(path) for path in ("/", "/v2.1/servers", "/nope", "/healthz")]
     ids = {answer.headers["x-openstack-request-id"] for answer in seen}
