@@ -57,15 +57,14 @@ class Guard:
         if policy.is_open(request.endpoint):
             return
         g.caller = self._authenticate()
-        self._limits.count("caller", g.caller.user_id)
         if request.endpoint is not None:
             policy.require(request.endpoint)
 
     def log_in(self, find: Callable[[], ApiToken | None]) -> ApiToken:
-        """The token that ``find`` finds.  Who gives wrong ones is slowed.
+        """The token that ``find`` finds; its owner has made one more request.  Who gives wrong ones is slowed.
 
         Raises:
-            OverLimit: too many wrong ones came from there.
+            OverLimit: too many wrong ones came from there, or the owner asks too often.
             Unauthenticated: this one is wrong.
         """
         address = caller.address()
@@ -74,6 +73,7 @@ class Guard:
         if found is None:
             self._limits.note_failure(address)
             raise Unauthenticated
+        self._limits.count("caller", found.name)
         tokens.note_use(found, address)
         return found
 
@@ -82,4 +82,7 @@ class Guard:
             raise Unauthenticated
         self._limits.refuse_if_exhausted("failure", caller.address())  # or whoever guesses would find a token of Keystone
         vouched = credentials.of_keystone() if self.mode == "keystone" else None
-        return vouched or credentials.caller_of(self.log_in(credentials.token))
+        if vouched is None:
+            return credentials.caller_of(self.log_in(credentials.token))
+        self._limits.count("caller", vouched.user_id)
+        return vouched

@@ -23,6 +23,14 @@ def test_one_caller_more_often_than_permitted_is_told_when_to_come_back(guarded:
     assert guarded.call("GET", "/v2.1/servers", bob).status_code == 200
 
 
+def test_logging_in_counts_for_the_caller_who_logs_in(guarded: Guarded) -> None:
+    guarded.set(api__caller_rate="2/hour")
+    secret = guarded.token(Role.READER, "ann")
+    login = {"auth": {"identity": {"methods": ["token"], "token": {"id": secret}}}}
+    assert [guarded.call("POST", "/identity/v3/auth/tokens", json=login).status_code for _ in range(3)] == [201, 201, 429]
+    assert guarded.call("GET", "/v1/caller", secret).status_code == 429
+
+
 def test_one_address_more_often_than_permitted(guarded: Guarded) -> None:
     guarded.set(api__address_rate="2/hour")
     assert [guarded.call("GET", "/v2.1/servers").status_code for _ in range(3)] == [401, 401, 429]
