@@ -73,7 +73,14 @@ def _not_handed_over(held: Held) -> Advice:
 
 
 def _on_neither_host(held: Held) -> Advice:
-    return Advice(_looks(held), (Way("it was ended on purpose, or is to start anew", (held.running_on_source, *_start_at_source(held))),))
+    ended = "it was ended on purpose, or is to start anew"
+    if held.destination_seen is None or not held.destination_seen.has_run:
+        return Advice(_looks(held), (Way(ended, (held.running_on_source, *_start_at_source(held))),))
+    ways = (
+        Way(f"the copy on {held.destination} was the last to run: its disks are the newest", _keep_destination(held)),
+        Way(f"{held.source} has the right copy, its disks say so: {ended}", (*_keep_source(held), *_start_at_source(held))),
+    )
+    return Advice(_looks(held), ways)
 
 
 def _foreign_domain(held: Held) -> Advice:
@@ -191,7 +198,8 @@ def _keep_source(held: Held) -> tuple[Command, ...]:
     if seen is not None and seen.is_active and not (seen.is_incoming and seen.is_ours):
         removal.append(virsh(held.destination, "ends this copy", "destroy", held.instance_uuid))
     if seen is not None and seen.is_persistent and not seen.is_incoming:
-        removal.append(virsh(held.destination, "removes its definition; its disks stay", "undefine", "--keep-nvram", held.instance_uuid))
+        what = "removes its definition; the disks that the migration made for it go with the next command"
+        removal.append(virsh(held.destination, what, "undefine", "--keep-nvram", held.instance_uuid))
     return (*removal, held.running_on_source)
 
 

@@ -14,8 +14,12 @@ from lmigrate.db.clock import ago
 from lmigrate.db.models import Host, Migration, MigrationStep
 from lmigrate.db.session import writing
 from lmigrate.doctor.finding import Finding, Kind
+from lmigrate.errors import OutcomeUnknown
 from lmigrate.migration import rollback
+from lmigrate.migration.resolve import resolve
 from lmigrate.migration.runner import MAX_FORWARD_TRIES, run_step
+from lmigrate.migration.steps.base import StepContext
+from lmigrate.migration.steps.pre_live_migration import remove_incoming_domain
 from lmigrate.states import HoldReason, MigrationStatus, Phase, PowerState, StepState
 from lmigrate.virt.fake_domain import FakeDomain
 from lmigrate.virt.fake_move import Move
@@ -163,6 +167,7 @@ SCENES: list[tuple[HoldReason, Scene, int]] = [
     (HoldReason.NOT_HANDED_OVER, cell(None, INCOMING), 2),
     (HoldReason.ON_NEITHER_HOST, cell(LEFT, None), 1),
     (HoldReason.ON_NEITHER_HOST, cell(None, None), 1),
+    (HoldReason.ON_NEITHER_HOST, cell(FORGOTTEN, FORGOTTEN), 2),
     (HoldReason.FOREIGN_DOMAIN, cell(ENDED, Here(RUNNING, "booted", is_ours=False, is_persistent=True)), 2),
     (HoldReason.FOREIGN_DOMAIN, cell(STUCK, Here(PAUSED, "user", is_ours=False)), 2),
     (HoldReason.POST_COPY_BROKEN, cell(Here(PAUSED, "postcopy-failed", is_persistent=True), Here(RUNNING, "postcopy-failed")), 1),
@@ -219,3 +224,24 @@ def test_each_way_leads_to_the_end(cluster: Cluster, faults: Path, reason: HoldR
     if migration.status is MigrationStatus.COMPLETED:
         assert states["node6"].is_running
     assert any("alice says that the guest runs on" in event and "known then: source" in event for event in cluster.events(migration_id))
+
+
+def test_a_stopped_copy_that_has_run_is_not_given_up_for_the_sources(cluster: Cluster) -> None:
+    """Both hosts lost their power after a switchover that nobody proved: whatever is said, the copy stays."""
+    migration_id = held_with(cluster, FORGOTTEN, FORGOTTEN)
+    resolve(migration_id, "node5", "alice", cluster.mail)
+    for _ in range(2):
+        cluster.later()
+    migration = cluster.migration(migration_id)
+    assert (migration.phase, migration.hold_reason) == (Phase.HELD, HoldReason.ON_NEITHER_HOST)
+    assert set(cluster.world.where(migration.instance_uuid)) == {"node5", "node6"}
+
+
+def test_the_undo_keeps_a_copy_that_has_run_and_ended(cluster: Cluster) -> None:
+    """It ended between the look and the undo."""
+    migration = cluster.migration(held_with(cluster, FORGOTTEN, FORGOTTEN))
+    instance, here = cluster.instance(migration.instance_uuid), cluster.settings("node6")
+    context = StepContext(migration, instance, here, {}, lambda _facts: None, lambda: False, lambda: None, cluster.connect("node6"))
+    with pytest.raises(OutcomeUnknown, match="has a copy of the guest that has run"):
+        remove_incoming_domain(context)
+    assert "node6" in cluster.world.where(instance.uuid)

@@ -104,7 +104,7 @@ def remove_incoming_domain(context: StepContext) -> None:
     seen = look(hypervisor, uuid, context.uuid)
     if not seen.exists or not seen.is_ours:
         return
-    if seen.is_active and not seen.is_incoming:
+    if seen.has_run:
         raise OutcomeUnknown(
             reason=f"{context.settings.host.name} has a copy of the guest that has run: {seen}", hold=HoldReason.COPY_HAS_RUN
         )

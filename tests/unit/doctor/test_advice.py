@@ -20,6 +20,7 @@ SEEN = [
     Seen(exists=True, power_state=PowerState.PAUSED, reason="migration", is_ours=True),
     Seen(exists=True, power_state=PowerState.PAUSED, reason="user", is_ours=True),
     Seen(exists=True, power_state=PowerState.SHUTOFF, reason="migrated", is_persistent=True),
+    Seen(exists=True, power_state=PowerState.SHUTOFF, reason="unknown", is_ours=True, is_persistent=True),
 ]
 
 

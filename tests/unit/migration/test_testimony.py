@@ -13,6 +13,8 @@ RUNS = Seen(exists=True, power_state=PowerState.RUNNING, reason="booted")
 STUCK = Seen(exists=True, power_state=PowerState.PAUSED, reason="migration")
 INCOMING = Seen(exists=True, power_state=PowerState.PAUSED, reason="migration", is_ours=True)
 ARRIVED = Seen(exists=True, power_state=PowerState.RUNNING, reason="migrated", is_ours=True)
+OFF = Seen(exists=True, power_state=PowerState.SHUTOFF, reason="unknown", is_persistent=True)
+COPY_OFF = Seen(exists=True, power_state=PowerState.SHUTOFF, reason="unknown", is_ours=True, is_persistent=True)
 MOVED, NOT_MOVED, HOLD = Verdict.MOVED, Verdict.NOT_MOVED, Verdict.HOLD
 
 
@@ -24,6 +26,8 @@ MOVED, NOT_MOVED, HOLD = Verdict.MOVED, Verdict.NOT_MOVED, Verdict.HOLD
         ("source", RUNS, None, NOT_MOVED),  # the destination is off
         ("source", NONE, RUNS, HOLD),  # somebody else's domain runs there
         ("source", RUNS, ARRIVED, HOLD),
+        ("source", OFF, COPY_OFF, HOLD),  # both lost their power: the copy may be the newest
+        ("source", RUNS, COPY_OFF, HOLD),
         ("source", STUCK, ARRIVED, MOVED),  # seen, whatever is said
         ("destination", NONE, RUNS, MOVED),  # started there by hand
         ("destination", None, RUNS, MOVED),  # the source is off
