@@ -1,12 +1,14 @@
 """How often one may ask: per caller, per address, and per address with wrong credentials.
 
 Counted by fixed windows of the library `limits`, in this process or in Redis.  When that Redis is
-away this process counts alone: who may ask must not depend on the broker.
+away or hangs this process counts alone for a while: who may ask, and how long that takes, must not depend on the broker.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 from limits import RateLimitItem, parse
@@ -18,10 +20,16 @@ from api.refusals import OverLimit
 from lmigrate import clock
 from lmigrate.config import ApiSettings, TlsSettings
 
+T = TypeVar("T")
+
 log = structlog.get_logger(__name__)
 
 #: refusals of strangers that are kept in the audit; the rest is in the log
 _STRANGERS = parse("600/hour")
+#: how long a request waits for the shared counters, in seconds
+PATIENCE_S = 0.5
+#: how long they are then left alone, in seconds: not every request shall wait for them
+ALONE_S = 10.0
 
 
 class Limits:
@@ -29,12 +37,9 @@ class Limits:
 
     def __init__(self, options: ApiSettings, tls: TlsSettings) -> None:
         url = options.rate_storage.get_secret_value()
-        files = (
-            {"ssl_ca_certs": tls.ca_file, "ssl_certfile": tls.cert_file, "ssl_keyfile": tls.key_file} if url.startswith("rediss") else {}
-        )
-        chosen = {name: str(path) for name, path in files.items() if path is not None}
-        self._shared = FixedWindowRateLimiter(storage_from_string(url, wrap_exceptions=True, **chosen))
+        self._shared = FixedWindowRateLimiter(storage_from_string(url, wrap_exceptions=True, **storage_options(url, tls)))
         self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._alone_until_s = -math.inf
         rates = {"address": options.address_rate, "caller": options.caller_rate, "failure": options.failure_rate}
         self._rates = {kind: parse(rate) for kind, rate in rates.items() if rate}
 
@@ -72,21 +77,30 @@ class Limits:
         return self._own.hit(_STRANGERS, "stranger")
 
     def _hit(self, rate: RateLimitItem, *key: str) -> bool:
-        try:
-            return self._shared.hit(rate, *key)
-        except StorageError as error:
-            log.warning("the shared rate limits cannot be reached; counting alone", error=type(error.storage_error).__name__)
-            return self._own.hit(rate, *key)
+        return self._ask(lambda counters: counters.hit(rate, *key))
 
     def _test(self, rate: RateLimitItem, *key: str) -> bool:
-        try:
-            return self._shared.test(rate, *key)
-        except StorageError:
-            return self._own.test(rate, *key)
+        return self._ask(lambda counters: counters.test(rate, *key))
 
     def _retry_after_s(self, rate: RateLimitItem, *key: str) -> int:
-        try:
-            until = self._shared.get_window_stats(rate, *key).reset_time
-        except StorageError:
-            until = self._own.get_window_stats(rate, *key).reset_time
+        until = self._ask(lambda counters: counters.get_window_stats(rate, *key).reset_time)
         return max(1, math.ceil(until - clock.utcnow().timestamp()))
+
+    def _ask(self, question: Callable[[FixedWindowRateLimiter], T]) -> T:
+        """What the shared counters answer, or our own while those are away."""
+        if clock.monotonic_s() >= self._alone_until_s:
+            try:
+                return question(self._shared)
+            except StorageError as error:
+                self._alone_until_s = clock.monotonic_s() + ALONE_S
+                log.warning(
+                    "the shared rate limits cannot be reached; counting alone", error=type(error.storage_error).__name__, for_s=ALONE_S
+                )
+        return question(self._own)
+
+
+def storage_options(url: str, tls: TlsSettings) -> dict[str, float | str]:
+    """What the storage at ``url`` is opened with."""
+    patience = {"socket_timeout": PATIENCE_S, "socket_connect_timeout": PATIENCE_S} if url.startswith("redis") else {}
+    files = {"ssl_ca_certs": tls.ca_file, "ssl_certfile": tls.cert_file, "ssl_keyfile": tls.key_file} if url.startswith("rediss") else {}
+    return {**patience, **{name: str(path) for name, path in files.items() if path is not None}}

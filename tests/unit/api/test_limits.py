@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
-from api.limits import Limits
+from api.limits import ALONE_S, Limits, storage_options
 from api.refusals import OverLimit
+from lmigrate import clock
 from lmigrate.config import ApiSettings, TlsSettings
 from lmigrate.states import Role
 from tests.unit.api.conftest import Guarded
@@ -54,6 +59,46 @@ def test_a_shared_counter_that_is_away_does_not_shut_anybody_out() -> None:
         alone.count("caller", "ann")
     with pytest.raises(OverLimit):
         alone.count("caller", "ann")
+
+
+def connections(listener: socket.socket) -> int:
+    """How many are waiting to be accepted."""
+    listener.setblocking(False)
+    found = 0
+    with suppress(BlockingIOError):
+        while True:
+            listener.accept()[0].close()
+            found += 1
+    return found
+
+
+def test_a_shared_counter_that_hangs_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [1000.0]
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s[0])
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        url = f"redis://127.0.0.1:{hanging.getsockname()[1]}/0"
+        limits = Limits(ApiSettings(caller_rate="3/hour", rate_storage=url), TlsSettings())
+        limits.count("caller", "ann")
+        assert connections(hanging) == 1
+        limits.count("caller", "ann")
+        assert not limits.is_exhausted("caller", "ann")
+        assert connections(hanging) == 0
+        now_s[0] += ALONE_S
+        limits.count("caller", "ann")
+        assert connections(hanging) == 1
+        with pytest.raises(OverLimit):
+            limits.count("caller", "ann")
+        assert connections(hanging) == 0
+
+
+def test_a_shared_counter_is_not_waited_for_long() -> None:
+    options = storage_options("rediss://r/0", TlsSettings(ca_file=Path("/ca.pem")))
+    assert options == {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "ssl_ca_certs": "/ca.pem"}
+    assert storage_options("redis+unix:///r.sock", TlsSettings(ca_file=Path("/ca.pem"))).keys() == {
+        "socket_timeout",
+        "socket_connect_timeout",
+    }
+    assert storage_options("memory://", TlsSettings()) == {}
 
 
 def test_processes_count_together_in_redis(redis_url: str) -> None:
