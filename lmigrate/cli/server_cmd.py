@@ -7,7 +7,7 @@ import click
 from lmigrate.cli.client import Client, Json
 from lmigrate.cli.completion_cmd import hosts, servers
 from lmigrate.cli.endpoint import Endpoint
-from lmigrate.cli.render import moment, output_option, print_data, print_facts, print_rows, print_table, size
+from lmigrate.cli.render import moment, output_option, print_data, print_facts, print_rows, print_table, printable, size
 from lmigrate.cli.watch import follow
 
 
@@ -97,7 +97,8 @@ def migrate(api: Endpoint, server_ref: str, *, host: str | None, block_migration
     if output != "table" and not watch:
         print_data(accepted, output)
         return
-    click.echo(f"Migration {accepted['id']} accepted: {accepted['instance_name']} leaves {accepted['source_host']}.", err=output != "table")
+    name = printable(accepted["instance_name"] or "")
+    click.echo(f"Migration {accepted['id']} accepted: {name} leaves {accepted['source_host']}.", err=output != "table")
     if watch:
         follow(client, accepted["id"])
         return

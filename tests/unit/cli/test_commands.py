@@ -72,6 +72,15 @@ def test_an_unknown_uuid_is_not_found(cli: Cli, api_url: str) -> None:
     assert cli("host", "show", "../nope").exit_code == ExitCode.NOT_FOUND
 
 
+def test_migrate_prints_no_control_characters(cli: Cli, save: Save) -> None:
+    row = instance_row("node5", name="web\x1b[2J1")
+    save(host_row("node5"), host_row("node6"), row)
+    shown = cli("server", "migrate", row.uuid)
+    assert shown.exit_code == 0, shown.output
+    assert "accepted: web\N{REPLACEMENT CHARACTER}[2J1 leaves node5." in shown.output
+    assert "\x1b" not in shown.output
+
+
 def test_migrate_says_how_to_follow(cli: Cli, web1: Instance) -> None:
     shown = cli("server", "migrate", "web1", "--host", "node6", "--block-migration", "true")
     assert shown.exit_code == 0, shown.output
