@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
 from flask import Flask, current_app, g, request
 
 from api import caller, credentials, policy
@@ -17,6 +18,9 @@ from api.refusals import Unauthenticated
 from lmigrate.access import tokens
 from lmigrate.db.models import ApiToken
 
+log = structlog.get_logger(__name__)
+
+_MAX_PATH = 1000
 _EXTENSION = "lmigrate.guard"
 
 
@@ -72,6 +76,7 @@ class Guard:
         found = find()
         if found is None:
             self._limits.note_failure(address)
+            log.warning("wrong credentials", address=address, method=request.method[:16], path=request.path[:_MAX_PATH])
             raise Unauthenticated
         self._limits.count("caller", found.name)
         tokens.note_use(found, address)

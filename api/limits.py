@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 #: refusals of strangers that are kept in the audit; the rest is in the log
 _STRANGERS = parse("600/hour")
+#: entries of the log about 429 for one address or caller
+_TOLD = parse("1/minute")
 #: how long a request waits for the shared counters, in seconds
 PATIENCE_S = 0.5
 #: how long they are then left alone, in seconds: not every request shall wait for them
@@ -51,7 +53,7 @@ class Limits:
         """
         rate = self._rates.get(kind)
         if rate is not None and not self._hit(rate, kind, who):
-            raise OverLimit(self._retry_after_s(rate, kind, who))
+            raise self._refusal(rate, kind, who)
 
     def refuse_if_exhausted(self, kind: str, who: str) -> None:
         """Look without counting.
@@ -60,7 +62,7 @@ class Limits:
             OverLimit: one more would be too many.
         """
         if self.is_exhausted(kind, who):
-            raise OverLimit(self._retry_after_s(self._rates[kind], kind, who))
+            raise self._refusal(self._rates[kind], kind, who)
 
     def is_exhausted(self, kind: str, who: str) -> bool:
         """Whether one more would be too many; looks without counting."""
@@ -75,6 +77,12 @@ class Limits:
     def may_record_stranger(self) -> bool:
         """Whether one more refusal of somebody unknown goes into the audit, which nobody shall be able to fill."""
         return self._own.hit(_STRANGERS, "stranger")
+
+    def _refusal(self, rate: RateLimitItem, kind: str, who: str) -> OverLimit:
+        """The answer; the log is told once a minute, since a flood shall not fill it."""
+        if self._own.hit(_TOLD, "told", kind, who):
+            log.warning("too many requests", kind=kind, who=who)
+        return OverLimit(self._retry_after_s(rate, kind, who))
 
     def _hit(self, rate: RateLimitItem, *key: str) -> bool:
         return self._ask(lambda counters: counters.hit(rate, *key))

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from api.limits import ALONE_S, Limits, storage_options
 from api.refusals import OverLimit
@@ -51,6 +52,20 @@ def test_who_guesses_is_slowed_down_wherever_they_try(guarded: Guarded) -> None:
     assert guarded.call("GET", "/v1/caller", "wrong").status_code == 429
     assert guarded.call("POST", "/identity/v3/auth/tokens", json=login).status_code == 429
     assert guarded.call("GET", "/v1/caller", secret, environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code == 200
+
+
+def test_who_is_refused_leaves_a_trace_whatever_they_ask(guarded: Guarded) -> None:
+    guarded.set(api__failure_rate="1/hour")
+    with capture_logs() as told:
+        assert [guarded.call("GET", "/v1/caller", "wrong").status_code for _ in range(3)] == [401, 429, 429]
+    kept = [
+        {name: value for name, value in entry.items() if name in {"event", "address", "method", "path", "kind", "who"}} for entry in told
+    ]
+    assert {"event": "wrong credentials", "address": "127.0.0.1", "method": "GET", "path": "/v1/caller"} in kept
+    assert [entry for entry in kept if entry["event"] == "too many requests"] == [
+        {"event": "too many requests", "kind": "failure", "who": "127.0.0.1"}
+    ]
+    assert "wrong" not in {str(value) for entry in told for value in entry.values()}
 
 
 def test_a_shared_counter_that_is_away_does_not_shut_anybody_out() -> None:
