@@ -18,8 +18,9 @@ class CinderDriver:
     """`Driver` over Cinder's attachments API: create with the connector, complete, delete.
 
     Nothing is kept beside Cinder: the attachment of a host is the completed one that Cinder shows with that
-    host's name (which takes the role admin or service), and one of the same instance that is not completed was
-    left behind by a grant that was interrupted.
+    host's name (which takes the role admin or service).  Of one that is not completed Cinder shows no host: it was
+    left behind by a grant that was interrupted if another host's for the same instance is completed.  If none is,
+    it may be the one by which the guest runs, and stays.
     """
 
     def __init__(self, name: str, options: CinderBackend) -> None:
@@ -60,8 +61,9 @@ class CinderDriver:
         """Cinder's attachment for this host; the completed one that is there, if it is."""
         del attachment_uuid
         instance = self._instance(instance_uuid)
-        present = self._completed(self._shown(volume), connector, instance)
-        attachment_id = present[0] if present else self._attach(volume, connector, instance)
+        own = self._completed(self._shown(volume), instance)
+        present = own.get(connector.host)
+        attachment_id = present[0] if present else self._attach(volume, connector, instance, is_elsewhere=bool(own))
         return self._connection(volume, connector, self._api.connection_info(attachment_id))
 
     def revoke(self, volume: VolumeRef, connector: Connector, attachment_uuid: str, *, instance_uuid: str | None = None) -> None:
@@ -71,7 +73,9 @@ class CinderDriver:
         if shown is None:
             return
         instance = self._instance(instance_uuid)
-        for attachment_id in [*self._completed(shown, connector, instance), *self._unfinished(volume, instance)]:
+        own = self._completed(shown, instance)
+        leftovers = self._unfinished(volume, instance) if own.keys() - {connector.host} else []
+        for attachment_id in [*own.get(connector.host, []), *leftovers]:
             self._api.delete_attachment(attachment_id)
 
     def granted(self, volume: VolumeRef) -> frozenset[str]:
@@ -79,18 +83,25 @@ class CinderDriver:
         shown = self._api.volume(_id(volume)) or {"attachments": []}
         return frozenset(str(attachment["host_name"]) for attachment in shown["attachments"])
 
-    def _attach(self, volume: VolumeRef, connector: Connector, instance: str) -> str:
-        for leftover in self._unfinished(volume, instance):
+    def _attach(self, volume: VolumeRef, connector: Connector, instance: str, *, is_elsewhere: bool) -> str:
+        leftovers = self._unfinished(volume, instance)
+        if leftovers and not is_elsewhere:
+            raise self._error(_why_kept(volume, instance, leftovers))
+        for leftover in leftovers:
             self._api.delete_attachment(leftover)
         attachment_id = self._api.create_attachment(_id(volume), _connector(connector), instance)
         self._api.complete_attachment(attachment_id)
         return attachment_id
 
-    def _completed(self, shown: dict[str, Any], connector: Connector, instance: str) -> list[str]:
+    def _completed(self, shown: dict[str, Any], instance: str) -> dict[str, list[str]]:
+        """The instance's completed attachments, by host."""
         own = [attachment for attachment in shown["attachments"] if attachment["server_id"] == instance]
         if any(attachment.get("host_name") is None for attachment in own):
             raise self._error("Cinder does not show the attachments' hosts: its user needs the role admin or service")
-        return [str(attachment["attachment_id"]) for attachment in own if attachment["host_name"] == connector.host]
+        found: dict[str, list[str]] = {}
+        for attachment in own:
+            found.setdefault(attachment["host_name"], []).append(str(attachment["attachment_id"]))
+        return found
 
     def _unfinished(self, volume: VolumeRef, instance: str) -> list[str]:
         found = self._api.attachments(_id(volume), instance)
@@ -131,6 +142,12 @@ class CinderDriver:
 
 def _id(volume: VolumeRef) -> str:
     return str(volume.location["volume_id"])
+
+
+def _why_kept(volume: VolumeRef, instance: str, attachment_ids: list[str]) -> str:
+    which = ", ".join(attachment_ids)
+    what = f"attachments of volume {_id(volume)} to instance {instance} that are not completed in Cinder: {which}"
+    return f"{what}. Complete the one of the host that has the guest, and delete what is left over"
 
 
 def _connector(connector: Connector) -> dict[str, Any]:

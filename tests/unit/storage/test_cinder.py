@@ -95,6 +95,38 @@ def test_what_an_interrupted_grant_left_is_removed(driver: CinderDriver, volume:
     assert [row["connector"]["host"] for row in cinder.attachments.values()] == ["node5"]
 
 
+def by_hand(cinder: FakeCinder, volume: VolumeRef, host: Connector) -> str:
+    """An attachment that somebody made for the running guest and never completed."""
+    asked = {"volume_uuid": volume.location["volume_id"], "instance_uuid": INSTANCE, "connector": {"host": host.host}}
+    _, made = cinder.answer("POST", "/v3/attachments", {}, {"attachment": asked})
+    assert made is not None
+    cinder.requests.clear()
+    return str(made["attachment"]["id"])
+
+
+def test_the_sources_attachment_that_is_not_completed_is_left_alone(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder) -> None:
+    """Cinder shows no host of it: it is the one by which the guest writes, as far as anybody knows."""
+    own = by_hand(cinder, volume, NODE5)
+    with pytest.raises(StorageError, match=f"{INSTANCE} .* not completed in Cinder: {own}"):
+        grant(driver, volume, NODE6)
+    revoke(driver, volume, NODE6)
+    assert [request for request in cinder.requests if not request.startswith("GET")] == []
+    assert list(cinder.attachments) == [own]
+    cinder.answer("POST", f"/v3/attachments/{own}/action", {}, {"os-complete": {}})
+    grant(driver, volume, NODE6)
+    revoke(driver, volume, NODE6)
+    assert list(cinder.attachments) == [own]
+
+
+def test_a_host_is_shut_out_without_the_others_attachment_that_is_not_completed(
+    driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder
+) -> None:
+    grant(driver, volume, NODE6)
+    own = by_hand(cinder, volume, NODE5)
+    revoke(driver, volume, NODE6)
+    assert list(cinder.attachments) == [own]
+
+
 def test_another_instances_volume_is_refused(driver: CinderDriver, volume: VolumeRef) -> None:
     grant(driver, volume, NODE5)
     with pytest.raises(StorageError, match="Invalid volume"):
