@@ -24,7 +24,7 @@ class Marked:
     kind: LeakKind
     path: Path  # what is marked; of a file that has no other name yet, its marked name
     migration_uuid: str
-    changed_at: datetime  # of a directory, the newest in it
+    changed_at: datetime  # of a directory, the newest of it and of all in it
 
     def is_in_use(self, used: Iterable[Path]) -> bool:
         """Whether one of these paths is it, or lies in it."""
@@ -88,7 +88,11 @@ def _of_marker(entry: os.DirEntry[str]) -> Marked | None:
 
 
 def _changed_at(path: Path) -> datetime:
-    """When its content was last changed; of a directory, the newest of the files in it."""
-    files = [Path(top) / name for top, _, names in os.walk(path) for name in names] if path.is_dir() else [path]
-    newest = max((file.lstat().st_mtime for file in files), default=path.stat().st_mtime)
-    return datetime.fromtimestamp(newest, UTC)
+    """When it, or anything below it, was last written or put there.
+
+    What was brought by `rsync -a`, `cp -p` or `mv` says when it was written elsewhere; only the time
+    of the last change of its inode, which nobody can set, says when it came here.
+    """
+    below = [Path(top) / name for top, directories, files in os.walk(path) for name in (*directories, *files)]
+    stats = [one.lstat() for one in (path, *below)]
+    return datetime.fromtimestamp(max(max(stat.st_mtime, stat.st_ctime) for stat in stats), UTC)

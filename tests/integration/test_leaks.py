@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from lmigrate.config import settings
-from lmigrate.db.clock import ago
+from lmigrate.db.clock import ago, utcnow
 from lmigrate.db.models import Instance, Leak, Migration, Reservation, Volume, VolumeAttachment
 from lmigrate.db.session import reading, writing
 from lmigrate.doctor import record_sweep
@@ -71,14 +72,19 @@ def plant_directory(cluster: Cluster, migration: Migration) -> Path:
     ownership.claim_directory(directory, migration.uuid, "node6")
     disk = directory / "disk0"
     ownership.claim_file(disk, migration.uuid, "node6", lambda path: path.touch())
-    make_older(directory)
+    end_now(migration)
     return directory
 
 
-def make_older(directory: Path) -> None:
-    """All of it is from before the migration's end."""
-    for path in [*directory.rglob("*"), directory]:
-        os.utime(path, (1_600_000_000, 1_600_000_000))
+def end_now(migration: Migration) -> None:
+    """What was planted until now is from before the migration's end; its times are those of the kernel's last tick."""
+    with writing() as session:
+        session.get_one(Migration, migration.id).ended_at = utcnow() + timedelta(seconds=60)
+
+
+def make_look_old(path: Path) -> None:
+    """As what keeps the time of the last writing: rsync -a, cp -p, mv."""
+    os.utime(path, (1_600_000_000, 1_600_000_000))
 
 
 def test_a_domain_that_never_ran_is_removed(cluster: Cluster) -> None:
@@ -182,6 +188,22 @@ def test_a_disk_that_is_newer_than_the_migration_is_only_told(cluster: Cluster) 
     assert all("changed after that" in leak.summary for leak in told)
 
 
+def test_what_was_put_back_with_its_old_times_is_only_told(cluster: Cluster) -> None:
+    """An operator restores images into the guest's directory, and has not yet defined the guest."""
+    migration = failed(cluster)
+    directory = plant_directory(cluster, migration)
+    with writing() as session:
+        session.get_one(Migration, migration.id).ended_at = ago(3600)
+    (directory / "disk1").write_text("somebody's data")
+    for path in [*directory.rglob("*"), directory]:
+        make_look_old(path)
+    sweep(cluster)
+    assert (directory / "disk1").read_text() == "somebody's data"
+    told = leaks(cluster)
+    assert told
+    assert all(leak.needs_operator and "changed after that" in leak.summary for leak in told)
+
+
 def test_a_disk_that_a_domain_uses_is_only_told(cluster: Cluster) -> None:
     directory = plant_directory(cluster, failed(cluster))
     disk = f"<disk type='file' device='disk'><source file='{directory}/disk0'/><target dev='vda'/></disk>"
@@ -208,7 +230,7 @@ def test_a_probe_and_what_was_only_begun(cluster: Cluster) -> None:
     probe.write_probes([top], migration.uuid)
     (top / f".disk1.lmigrate-{migration.uuid}").touch()
     (top / f".{migration.instance_uuid}.lmigrate-{migration.uuid}").mkdir()
-    make_older(top)
+    end_now(migration)
     assert len(sweep(cluster)) == 3
     assert list(top.iterdir()) == []
 

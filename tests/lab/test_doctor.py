@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import libvirt
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from lmigrate.config import DatabaseSettings
+from lmigrate.db.clock import utcnow
+from lmigrate.db.models import Migration
+from lmigrate.db.session import make_engine
 from lmigrate.ids import new_uuid
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.host import Host
@@ -53,8 +59,6 @@ def plant(host: Host, guest: Guest, mark: str) -> dict[str, str]:
     top = host.instances_dir
     ownership.claim_directory(top / guest.uuid, mark, host.name)
     ownership.claim_file(top / guest.uuid / "disk0", mark, host.name, Path.touch)
-    for path in [*(top / guest.uuid).iterdir(), top / guest.uuid]:
-        os.utime(path, (1_600_000_000, 1_600_000_000))
     probe.write_probes([top], mark)
     attachment = new_uuid()
     secret = Secret(secret_uuid(attachment), "iscsi", f"lmigrate-{attachment}", "x")
@@ -68,12 +72,23 @@ def plant(host: Host, guest: Guest, mark: str) -> dict[str, str]:
     return {"domain": guest.uuid, "directory": directory, "probe": f"{host.instances_path}/{probe.name_for(mark)}", "secret": secret.uuid}
 
 
+def end_later(lab: Lab, mark: str) -> None:
+    """Make what is planted now older than the end of that migration: nobody can set the time at which an inode changed."""
+    engine = make_engine(DatabaseSettings(url=lab.database_url))
+    try:
+        with Session(engine) as session, session.begin():
+            session.scalars(select(Migration).where(Migration.uuid == mark)).one().ended_at = utcnow() + timedelta(seconds=60)
+    finally:
+        engine.dispose()
+
+
 def test_planted_leaks_are_found_and_removed_unless_they_may_matter(lab: Lab, wire: Wire, guest: Guest) -> None:
     home = wire.server(guest.uuid)["host"]
     away = lab.host(other(home))
     (lab.faults_dir / "step.migrate.before_do").write_text("raise once")
     ended = wire.move(guest.uuid, away.name)
     assert ended["status"] == "failed", story(ended)
+    end_later(lab, ended["uuid"])
     planted = plant(away, guest, ended["uuid"])
     stranger = away.instances_dir / probe.name_for(new_uuid())
     stranger.touch()
