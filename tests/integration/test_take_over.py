@@ -11,8 +11,9 @@ from lmigrate.db.session import writing
 from lmigrate.db.stores import journal
 from lmigrate.db.stores.journal import Claimant
 from lmigrate.migration.reconcile import take_over
-from lmigrate.migration.runner import run_step
-from lmigrate.states import MigrationStatus, Phase
+from lmigrate.migration.runner import make_context, run_step
+from lmigrate.migration.steps import step_of
+from lmigrate.states import HoldReason, MigrationStatus, Phase, PowerState
 from tests.integration.cluster import Cluster
 from tests.integration.mail import name_of
 
@@ -72,3 +73,55 @@ def test_twice_is_once(cluster: Cluster) -> None:
     assert len(take_over(cluster.settings("node6"), "new", cluster.mail)) == 1
     cluster.deliver()
     assert take_over(cluster.settings("node6"), "new", cluster.mail) == []
+
+
+def moved_without_a_word(cluster: Cluster, paused_by: str) -> tuple[int, list[int]]:
+    """The guest runs on node6; libvirtd and daemon of node5 died at the switchover, and its libvirtd shows the guest stopped and no job.
+
+    Also: a list that grows with every move.
+    """
+    uuid = cluster.boot("node5")
+    migration_id = cluster.request(uuid, "node6")
+    for name, host in [*CHECKED, ("pre_live_migration", "node6")]:
+        run_step(name, migration_id, 1, cluster.settings(host), None, connect=cluster.connect(host))
+    cluster.mail.waiting.clear()
+    with writing() as session:
+        assert journal.claim(session, migration_id, 1, "migrate", Claimant("gone/1", "old", LONG_S))
+        row = journal.find(session, migration_id, 1, "migrate")
+    assert row is not None
+    context = make_context(row, cluster.settings("node5"), cluster.connect("node5"))
+    moves: list[int] = []
+    cluster.world.at("begin", lambda _move: moves.append(1))
+    guest = cluster.world.domain("node5", uuid)
+    xml = guest.xml
+    step_of("migrate").do(context)
+    if paused_by == "user":
+        context.keep({"is_paused_by_us": True})
+    guest.active_xml = xml
+    guest.set_state(PowerState.PAUSED, paused_by)
+    return migration_id, moves
+
+
+@pytest.mark.parametrize("paused_by", ["migration", "user"], ids=["by the switchover", "by us, to complete it"])
+def test_a_guest_that_may_have_run_there_is_not_moved_again(cluster: Cluster, paused_by: str) -> None:
+    """Its memory here is old: what it has written there since would be lost."""
+    migration_id, moves = moved_without_a_word(cluster, paused_by)
+    cluster.world.power_off("node6", cluster.migration(migration_id).instance_uuid)
+    take_over(cluster.settings("node5"), "new", cluster.mail)
+    cluster.deliver()
+    migration = cluster.migration(migration_id)
+    assert (migration.phase, migration.hold_reason) == (Phase.HELD, HoldReason.STOPPED_ON_BOTH)
+    assert moves == [1]
+    assert (cluster.instances("node6") / migration.instance_uuid / "disk0").exists()
+
+
+@pytest.mark.parametrize("paused_by", ["migration", "user"], ids=["by the switchover", "by us, to complete it"])
+def test_a_guest_that_runs_there_is_seen_there(cluster: Cluster, paused_by: str) -> None:
+    migration_id, moves = moved_without_a_word(cluster, paused_by)
+    take_over(cluster.settings("node5"), "new", cluster.mail)
+    cluster.deliver()
+    migration = cluster.migration(migration_id)
+    assert migration.switched_over_at is not None
+    assert cluster.instance(migration.instance_uuid).host == "node6"
+    assert moves == [1]
+    cluster.check()

@@ -99,6 +99,8 @@ class Migrate(Step):
             return None
         if not before.is_active:
             return f"the guest is not running on the source: {before}"
+        if _may_have_left(before, context.facts.get("migrate", {})):
+            return f"an earlier try was broken off when the guest stood still for its switchover: {before}"
         if context.is_abort_requested():
             raise MigrationAborted
         call = _Call(context, _spec(context, may_post_copy=monitor.is_post_copy_possible))
@@ -110,6 +112,15 @@ class Migrate(Step):
 
 def _look(context: StepContext) -> Seen:
     return look(context.hypervisor, context.instance.uuid, context.uuid)
+
+
+def _may_have_left(before: Seen, kept: Facts) -> bool:
+    """Whether an earlier try stopped the guest and may have handed it over: the destination may have run it since.
+
+    Moved once more, its memory and disks of then would go over newer ones.  Both hosts have to be asked first.
+    """
+    is_stopped_by_move = before.reason == "migration" or bool(kept.get("is_paused_by_us"))
+    return bool(kept) and before.power_state is PowerState.PAUSED and is_stopped_by_move
 
 
 def _is_over(context: StepContext) -> bool:
