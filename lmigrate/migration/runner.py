@@ -251,6 +251,7 @@ def _tries_before_hold(error: BaseException) -> float:
 def begin_rollback(migration: Migration, error: BaseException, fault: Fault) -> None:
     """From here no step of this attempt can be claimed any more; the reason is on the migration."""
     migration.phase = Phase.ROLLING_BACK
+    migrations.forget_hold(migration)
     migration.error_code, migration.error = describe(error)
     migration.fault = fault.value
 

@@ -28,6 +28,8 @@ class Silence:
 
 def attend(session: Session, migration: Migration, settings: Settings) -> str | None:
     """Note since when it waits for a host; hold it when that is long; let it go on when the host is back.  What was done, if anything."""
+    if migration.phase is Phase.ENDED:  # meanwhile
+        return None
     silence = _find(session, migration, settings)
     if silence is None:
         migration.silent_since = None

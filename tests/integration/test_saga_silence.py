@@ -10,7 +10,9 @@ from sqlalchemy import select
 from lmigrate.db.clock import ago
 from lmigrate.db.models import Host, Migration
 from lmigrate.db.session import writing
+from lmigrate.db.stores import migrations
 from lmigrate.errors import ResolutionRefused
+from lmigrate.migration import silence
 from lmigrate.migration.resolve import resolve
 from lmigrate.states import HoldReason, MigrationStatus, Phase, PowerState
 from lmigrate.virt.fake_move import Move
@@ -103,6 +105,51 @@ def test_a_long_silence_is_held_and_ends_when_the_host_is_back(cluster: Cluster,
     assert (migration.status, migration.hold_reason) == (MigrationStatus.FAILED, None)
     assert list(cluster.instances("node6").iterdir()) == []
     cluster.check()
+
+
+def test_a_copy_that_fails_while_it_is_held_is_rolled_back_and_ends(cluster: Cluster) -> None:
+    """And nothing holds it, or drives it, after its end."""
+    uuid = cluster.boot("node5")
+    phases: list[Phase] = []
+
+    def part(move: Move) -> None:
+        _set_down("node6", "its daemon is silent")
+        cluster.reconcile()
+        with writing() as session:
+            session.get_one(Migration, migration_id).silent_since = ago(3600)
+        cluster.reconcile()
+        phases.append(cluster.migration(migration_id).phase)
+        raise move.error("the link broke")
+
+    cluster.world.at("copying", part)
+    migration_id = cluster.request(uuid, "node6")
+    cluster.deliver()
+    assert phases == [Phase.HELD]
+    switch_on(cluster, "node6")
+    for _ in range(3):
+        cluster.later()
+    migration = cluster.migration(migration_id)
+    assert (migration.status, migration.phase) == (MigrationStatus.FAILED, Phase.ENDED)
+    assert (migration.hold_reason, migration.held_at, migration.silent_since, migration.held_known) == (None, None, None, {})
+    assert list(cluster.instances("node6").iterdir()) == []
+    cluster.check()
+
+
+def test_an_ended_migration_is_never_held(cluster: Cluster, destination_gone: int) -> None:
+    """Also one that an earlier version has ended with the reason of its hold still there."""
+    switch_on(cluster, "node6")
+    cluster.later()
+    assert cluster.migration(destination_gone).phase is Phase.ENDED
+    with writing() as session:
+        session.get_one(Migration, destination_gone).hold_reason = HoldReason.DESTINATION_SILENT
+    switch_off(cluster, "node6")
+    with writing() as session:
+        assert migrations.driven_ids(session) == []
+        assert migrations.held_for(session, "node6") == []
+        migration = migrations.lock(session, destination_gone)
+        migration.silent_since = ago(3600)
+        assert silence.attend(session, migration, cluster.settings(None)) is None
+    assert cluster.migration(destination_gone).phase is Phase.ENDED
 
 
 def test_a_fenced_destination_is_not_waited_for(cluster: Cluster, destination_gone: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -55,14 +55,18 @@ def add(session: Session, migration: Migration) -> bool:
 def driven_ids(session: Session) -> list[int]:
     """Migrations that are on their way forward or back, or wait only for a host to answer, oldest first."""
     is_driven = Migration.phase.in_([Phase.FORWARD, Phase.ROLLING_BACK])
-    query = select(Migration.id).where(or_(is_driven, Migration.hold_reason.in_(list(HELD_FOR_SILENCE))))
+    query = select(Migration.id).where(or_(is_driven, _is_held_for_silence()))
     return list(session.scalars(query.order_by(Migration.id)))
 
 
 def held_for(session: Session, host: str) -> list[int]:
     """Migrations that are held only until ``host`` (or the other of its two hosts) answers."""
-    query = select(Migration.id).where(Migration.hold_reason.in_(list(HELD_FOR_SILENCE)))
+    query = select(Migration.id).where(_is_held_for_silence())
     return list(session.scalars(query.where(or_(Migration.source_host == host, Migration.dest_host == host)).order_by(Migration.id)))
+
+
+def _is_held_for_silence() -> ColumnElement[bool]:
+    return and_(Migration.phase == Phase.HELD, Migration.hold_reason.in_(list(HELD_FOR_SILENCE)))
 
 
 def claim_instance(session: Session, instance_uuid: str) -> bool:
@@ -88,6 +92,7 @@ def switch_over(session: Session, migration: Migration) -> bool:
     migration.status = MigrationStatus.POST_MIGRATING
     migration.phase = Phase.FORWARD
     migration.error = migration.error_code = migration.fault = None
+    forget_hold(migration)
     session.execute(update(Instance).where(Instance.uuid == migration.instance_uuid).values(host=migration.dest_host))
     volumes.point_disks_to(session, migration.instance_uuid, migration.dest_host or "")
     return True
@@ -98,6 +103,7 @@ def end(session: Session, migration: Migration, status: MigrationStatus) -> None
     migration.status = status
     migration.phase = Phase.ENDED
     migration.ended_at = utcnow()
+    forget_hold(migration)
     release_instance(session, migration.instance_uuid)
     session.execute(delete(Reservation).where(Reservation.migration_id == migration.id))
 
@@ -119,8 +125,14 @@ def release(migration: Migration, phase: Phase, status: MigrationStatus) -> None
     """Held no more: it goes on in ``phase``."""
     migration.phase, migration.status = phase, status
     migration.error_code = migration.error = None
+    migration.resends = 0
+    forget_hold(migration)
+
+
+def forget_hold(migration: Migration) -> None:
+    """It waits for nobody: it goes on, or has ended, whoever saw to that."""
     migration.hold_reason = migration.held_at = migration.silent_since = None
-    migration.held_known, migration.resends = {}, 0
+    migration.held_known = {}
 
 
 def release_instance(session: Session, instance_uuid: str) -> None:
