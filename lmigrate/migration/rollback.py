@@ -35,6 +35,7 @@ def roll_back(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
         if migration.phase is not Phase.ROLLING_BACK or migration.attempt != attempt:
             return f"migration {migration_id}: nothing to roll back"
         migration.dispatched_at = utcnow()
+        journal.fail_tried(session, migration)
         if migration.fenced_host is not None:
             journal.leave(session, migration, migration.fenced_host, StepState.UNDONE)
         steps = journal.steps_of(session, migration)

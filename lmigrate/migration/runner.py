@@ -216,10 +216,10 @@ def _write_failure(step: Step, row: MigrationStep, error: BaseException) -> None
         migration = migrations.lock(session, row.migration_id)
         if migration.switched_over_at is not None:
             _keep_going(session, migration, row, error)
-        elif isinstance(error, UNAVAILABLE) and row.tries < MAX_FORWARD_TRIES:
+        elif isinstance(error, UNAVAILABLE) and migration.phase is Phase.FORWARD and row.tries < MAX_FORWARD_TRIES:
             migration.resends = 0  # it was taken: what is counted there is messages that nobody takes
             _try_again(session, row, error)
-        elif journal.fail(session, row, code, message):
+        elif journal.fail(session, row, code, message) and migration.phase is Phase.FORWARD:  # else it has gone back, or waits, without us
             begin_rollback(migration, error, _fault_of(step, row, error))
         actions.record(
             session, migration, actions.NOVA_EVENTS[step.name], message, result="Error", host=row.host, started_at=row.started_at

@@ -147,6 +147,12 @@ def retry_later(session: Session, step: MigrationStep, code: str, message: str, 
     return _guarded(session, step, StepState.RUNNING, state=StepState.READY, ready_at=ready_at, error_code=code, error=message)
 
 
+def fail_tried(session: Session, migration: Migration) -> None:
+    """READY after a try → FAILED, in the present attempt: nobody tries it again, and what the try has made is to be undone."""
+    rows = update(MigrationStep).where(MigrationStep.migration_id == migration.id, MigrationStep.attempt == migration.attempt)
+    changed(session, rows.where(MigrationStep.state == StepState.READY, MigrationStep.tries > 0).values(state=StepState.FAILED))
+
+
 def keep_facts(session: Session, step: MigrationStep, facts: dict[str, Any]) -> bool:
     """Record what a running step has made so far, for an undo after its death."""
     return _guarded(session, step, StepState.RUNNING, finished=False, facts=facts)
