@@ -166,9 +166,15 @@ def _keeper(row: MigrationStep) -> Callable[[Facts], None]:
     def keep(facts: Facts) -> None:
         kept.update(facts)
         with writing() as session:
-            journal.keep_facts(session, row, kept)
+            is_kept = journal.keep_facts(session, row, kept)
+        if not is_kept:  # nobody would know how to undo what follows
+            raise _taken_over(row)
 
     return keep
+
+
+def _taken_over(row: MigrationStep) -> StepFailed:
+    return StepFailed(step=row.name, migration=row.migration_id, reason="another worker has taken it over")
 
 
 def _claim_check(row: MigrationStep) -> Callable[[], None]:
@@ -176,7 +182,7 @@ def _claim_check(row: MigrationStep) -> Callable[[], None]:
         with reading() as session:
             now = journal.find(session, row.migration_id, row.attempt, row.name)
         if now is None or now.owner != row.owner or now.state not in {StepState.RUNNING, StepState.UNDOING}:
-            raise StepFailed(step=row.name, migration=row.migration_id, reason="another worker has taken it over")
+            raise _taken_over(row)
 
     return check
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
+from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Migration
 from lmigrate.db.session import writing
 from lmigrate.db.stores import journal
 from lmigrate.db.stores.journal import Claimant
+from lmigrate.errors import StepFailed
 from lmigrate.migration.reconcile import take_over
 from lmigrate.migration.runner import make_context, run_step
 from lmigrate.migration.steps import step_of
+from lmigrate.migration.steps.base import StepContext
 from lmigrate.states import HoldReason, MigrationStatus, Phase, PowerState
-from tests.integration.cluster import Cluster
+from lmigrate.virt.fake_move import Move
+from tests.integration.cluster import Cluster, wait_until
 from tests.integration.mail import name_of
 
 CHECKED = [("select_destination", None), ("check_destination", "node6"), ("check_source", "node5")]
@@ -73,6 +78,57 @@ def test_twice_is_once(cluster: Cluster) -> None:
     assert len(take_over(cluster.settings("node6"), "new", cluster.mail)) == 1
     cluster.deliver()
     assert take_over(cluster.settings("node6"), "new", cluster.mail) == []
+
+
+def slow_at_the_move(cluster: Cluster) -> tuple[str, StepContext]:
+    """The guest, and what a worker goes on with whose lease has run out in the move."""
+    uuid = cluster.boot("node5")
+    migration_id = cluster.request(uuid, "node6")
+    for name, host in [*CHECKED, ("pre_live_migration", "node6")]:
+        run_step(name, migration_id, 1, cluster.settings(host), None, connect=cluster.connect(host))
+    with writing() as session:
+        assert journal.claim(session, migration_id, 1, "migrate", Claimant("slow/1", "old", -1))
+        row = journal.find(session, migration_id, 1, "migrate")
+    assert row is not None
+    return uuid, make_context(row, cluster.settings("node5"), cluster.connect("node5"))
+
+
+def take_it_over(migration_id: int) -> None:
+    with writing() as session:
+        assert journal.claim(session, migration_id, 1, "migrate", Claimant("fast/2", "new", LONG_S))
+
+
+def test_what_could_not_be_journalled_is_not_done(cluster: Cluster) -> None:
+    """Autostart would be lost: who undoes it does not know of it."""
+    uuid, context = slow_at_the_move(cluster)
+    cluster.world.domain("node5", uuid).autostart = True
+    take_it_over(context.migration.id)
+    with pytest.raises(StepFailed, match="another worker has taken it over"):
+        step_of("migrate").do(context)
+    assert cluster.world.domain("node5", uuid).autostart
+    assert cluster.world.where(uuid) == {"node5": "running (booted)"}
+
+
+def test_a_pause_that_could_not_be_journalled_is_not_made(cluster: Cluster) -> None:
+    """The guest would stand still for ever if the move then failed."""
+    uuid, context = slow_at_the_move(cluster)
+    over = threading.Event()
+
+    def ask(_move: Move) -> None:
+        cluster.world.reset_hooks()
+        take_it_over(context.migration.id)
+        with writing() as session:
+            session.get_one(Migration, context.migration.id).force_complete_requested_at = utcnow()
+        assert over.wait(10)
+
+    cluster.world.at("copying", ask)
+    try:
+        with pytest.raises(StepFailed, match="another worker has taken it over"):
+            step_of("migrate").do(context)
+        assert cluster.world.domain("node5", uuid).is_running
+    finally:
+        over.set()
+    wait_until(lambda: list(cluster.world.where(uuid).values()) == ["shutoff (migrated)", "running (migrated)"])
 
 
 def moved_without_a_word(cluster: Cluster, paused_by: str) -> tuple[int, list[int]]:

@@ -48,7 +48,7 @@ class StepContext:
     instance: Instance
     settings: Settings
     facts: dict[str, Facts]  # of the earlier steps of this attempt, by name
-    keep: Callable[[Facts], None]  # journal what has been made so far, before going on
+    keep: Callable[[Facts], None]  # journal what has been made so far, before going on; raises StepFailed as check_claim does
     is_abort_requested: Callable[[], bool]
     check_claim: Callable[
         [], None
