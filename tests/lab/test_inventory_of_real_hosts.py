@@ -73,44 +73,44 @@ def shows(lab: Lab, guest: str, **wanted: object) -> Callable[[], bool]:
 
 def test_what_is_done_by_hand_shows_within_seconds(lab: Lab, guest: str) -> None:
     node5, node6 = lab.host("node5"), lab.host("node6")
-    wait_for("the guest is found", shows(lab, guest, host="node5", vm_state="active", anomaly=None), deadline_s=3)
+    wait_for("the guest is found", shows(lab, guest, host="node5", vm_state="active", anomaly=None), deadline_s=15)
     assert [(disk["device"], disk["destination_type"]) for disk in server(lab, guest)["disks"]] == [("vda", "local")]
 
     node5.virsh("suspend", guest)
-    wait_for("it is paused", shows(lab, guest, vm_state="paused", power_state="paused"), deadline_s=3)
+    wait_for("it is paused", shows(lab, guest, vm_state="paused", power_state="paused"), deadline_s=15)
     node5.virsh("resume", guest)
-    wait_for("it runs", shows(lab, guest, vm_state="active"), deadline_s=3)
+    wait_for("it runs", shows(lab, guest, vm_state="active"), deadline_s=15)
 
     uri = f"qemu+{'tls' if lab.options.tls else 'tcp'}://node6/system"
     node5.virsh("migrate", "--live", "--p2p", "--persistent", "--unsafe", *(["--tls"] if lab.options.tls else []), guest, uri)
-    wait_for("it is on node6", shows(lab, guest, host="node6", vm_state="active", anomaly=None), deadline_s=3)
+    wait_for("it is on node6", shows(lab, guest, host="node6", vm_state="active", anomaly=None), deadline_s=15)
     assert [seen["host"] for seen in server(lab, guest)["sightings"]] == ["node5", "node6"]  # node5 keeps its definition
 
     node6.virsh("destroy", guest)
-    wait_for("it is stopped", shows(lab, guest, host="node6", vm_state="stopped", anomaly=None), deadline_s=3)
+    wait_for("it is stopped", shows(lab, guest, host="node6", vm_state="stopped", anomaly=None), deadline_s=15)
     node6.virsh("undefine", guest)
-    wait_for("node5's definition is left", shows(lab, guest, host="node5", vm_state="stopped", anomaly=None), deadline_s=3)
+    wait_for("node5's definition is left", shows(lab, guest, host="node5", vm_state="stopped", anomaly=None), deadline_s=15)
     node5.virsh("undefine", guest)
     gone = {"host": "node5", "vm_state": "unknown", "anomaly": "its domain has vanished from node5"}
-    wait_for("it has vanished", shows(lab, guest, **gone), deadline_s=3)
+    wait_for("it has vanished", shows(lab, guest, **gone), deadline_s=15)
 
 
 def test_a_guest_that_runs_twice_is_named(lab: Lab, guest: str) -> None:
     node6 = lab.host("node6")
-    wait_for("the guest is found", shows(lab, guest, host="node5", anomaly=None), deadline_s=3)
+    wait_for("the guest is found", shows(lab, guest, host="node5", anomaly=None), deadline_s=15)
     copy = (lab.host("node5").instances_dir / guest / "domain.xml").read_text()
     directory = str(node6.instances_path / guest)
     (node6.instances_dir / guest / "twin").write_bytes(b"")
     (node6.instances_dir / guest / "copy.xml").write_text(copy.replace(f"{directory}/disk", f"{directory}/twin"))
     node6.virsh("create", "--paused", f"{directory}/copy.xml")
-    wait_for("both are named", shows(lab, guest, vm_state="unknown", anomaly="running on node5 and node6 (paused)"), deadline_s=3)
+    wait_for("both are named", shows(lab, guest, vm_state="unknown", anomaly="running on node5 and node6 (paused)"), deadline_s=15)
     node6.virsh("destroy", guest)
-    wait_for("all is well again", shows(lab, guest, host="node5", vm_state="active", anomaly=None), deadline_s=3)
+    wait_for("all is well again", shows(lab, guest, host="node5", vm_state="active", anomaly=None), deadline_s=15)
 
 
 def test_a_hung_libvirtd_makes_the_host_down_and_nothing_else(lab: Lab, guest: str) -> None:
     node5 = lab.host("node5")
-    wait_for("the guest is found", shows(lab, guest, host="node5"), deadline_s=3)
+    wait_for("the guest is found", shows(lab, guest, host="node5"), deadline_s=15)
     node5.kill("libvirtd", signal.SIGSTOP)
     try:
         wait_for("node5 is down", lambda: host(lab, "node5")["state"] == "down", deadline_s=DEADLINE_S + 5)
@@ -126,7 +126,7 @@ def test_a_hung_libvirtd_makes_the_host_down_and_nothing_else(lab: Lab, guest: s
 
 def test_a_libvirtd_that_was_started_again_is_heard(lab: Lab, guest: str) -> None:
     node5 = lab.host("node5")
-    wait_for("the guest is found", shows(lab, guest, host="node5"), deadline_s=3)
+    wait_for("the guest is found", shows(lab, guest, host="node5"), deadline_s=15)
     node5.kill("libvirtd", signal.SIGKILL)
     wait_for("node5 is down", lambda: host(lab, "node5")["state"] == "down", deadline_s=DEADLINE_S + 10)
     assert server(lab, guest)["vm_state"] == "active"  # nobody knows better
