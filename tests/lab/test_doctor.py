@@ -144,7 +144,7 @@ def test_the_commands_end_a_held_migration(lab: Lab, wire: Wire, start: StartGue
     ended = wire.until(migration_id, lambda found: found["status"] == "completed")
     assert any("says that the guest runs on node6" in str(event["details"]) for event in ended["events"]), story(ended)
     assert_home(lab, wire, guest, "node6")
-    assert lmigrate(lab, "doctor").returncode == 0
+    assert findings(wire, "held-migration") == []  # other tests of this lab may have left guests that have vanished
 
 
 def follow(lab: Lab, *parts: list[dict[str, Any]]) -> None:
