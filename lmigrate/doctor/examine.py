@@ -66,6 +66,7 @@ def _advice(reason: HoldReason, record: HeldRecord) -> Advice:
         source_seen=seen["source"],
         destination_seen=seen["destination"],
         is_switched_over=row.switched_over_at is not None,
+        fenced=row.fenced_host,
     )
     return advise(reason, held)
 

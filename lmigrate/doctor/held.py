@@ -21,24 +21,27 @@ class Held:
     source_seen: Seen | None  # None: nothing is known
     destination_seen: Seen | None
     is_switched_over: bool = False
+    fenced: str | None = None  # this one of the two is off, an operator has said
 
     @property
     def running_on_source(self) -> Command:
         """The last command of a way back."""
-        return self._resolve(self.source, "undoes what was made on the destination; the migration ends as failed")
+        return self._resolve(self.source, "undoes what was made on the destination; the migration ends as failed", self.fenced)
 
     @property
     def running_on_destination(self) -> Command:
         """The last command of a way forward."""
-        return self._resolve(self.destination, "does the last steps; the migration ends as completed")
+        return self._resolve(self.destination, "does the last steps; the migration ends as completed", self.fenced)
 
     def fencing(self, host: str, running_on: str) -> Command:
         """The last command when one of the two is off."""
         what = f"ends it without {host}: what is left there is reported when it comes back"
-        return self._resolve(running_on, what, "--fenced", host)
+        return self._resolve(running_on, what, host)
 
-    def _resolve(self, host: str, what: str, *more: str) -> Command:
-        return cli(what, "migration", "resolve", str(self.migration_id), "--running-on", host, *more)
+    def _resolve(self, host: str, what: str, fenced: str | None) -> Command:
+        is_back = fenced == host == self.destination  # it cannot be off and run the guest
+        off = () if fenced is None or is_back else ("--fenced", fenced)
+        return cli(what, "migration", "resolve", str(self.migration_id), "--running-on", host, *off)
 
 
 def advise(reason: HoldReason, held: Held) -> Advice:

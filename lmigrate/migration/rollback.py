@@ -186,7 +186,7 @@ def _apply(session: Session, migration: Migration, decision: Decision, source: S
     """Change the records for a verdict; return what is to be sent."""
     steps = journal.steps_of(session, migration)
     if decision.verdict is Verdict.HOLD:
-        migrations.hold(session, migration, decision.hold or HoldReason.ON_NEITHER_HOST, decision.reason)
+        migrations.hold(session, migration, _hold_reason(migration, decision), decision.reason)
         return [], []
     if decision.verdict is Verdict.NOT_MOVED:
         return [], _undos(migration, steps)
@@ -198,6 +198,13 @@ def _apply(session: Session, migration: Migration, decision: Decision, source: S
     _let_adopt(steps)
     session.flush()
     return tail_messages(session, migration), []
+
+
+def _hold_reason(migration: Migration, decision: Decision) -> HoldReason:
+    """Which kind of HOLD; a silence that a fenced host explains is none that ends by itself."""
+    kind = decision.hold or HoldReason.ON_NEITHER_HOST
+    silent = {HoldReason.SOURCE_SILENT: migration.source_host, HoldReason.DESTINATION_SILENT: migration.dest_host}.get(kind)
+    return HoldReason.ON_NEITHER_HOST if silent is not None and silent == migration.fenced_host else kind
 
 
 def _is_to_resume(session: Session, migration: Migration, decision: Decision, source: Seen | None) -> bool:

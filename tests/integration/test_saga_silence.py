@@ -11,12 +11,14 @@ from lmigrate.db.clock import ago
 from lmigrate.db.models import Host, Migration
 from lmigrate.db.session import writing
 from lmigrate.db.stores import migrations
+from lmigrate.doctor.finding import Kind
 from lmigrate.errors import ResolutionRefused
 from lmigrate.migration import silence
 from lmigrate.migration.resolve import resolve
 from lmigrate.states import HoldReason, MigrationStatus, Phase, PowerState
 from lmigrate.virt.fake_move import Move
 from tests.integration.cluster import Cluster
+from tests.integration.operator_shell import OperatorShell, diagnose
 
 
 @pytest.fixture
@@ -210,6 +212,34 @@ def test_what_cannot_be_fenced(cluster: Cluster, destination_gone: int, running_
     with pytest.raises(ResolutionRefused, match=why):
         resolve(destination_gone, running_on, "alice", cluster.mail, fenced=fenced)
     assert cluster.migration(destination_gone).phase is Phase.HELD
+
+
+def test_a_fenced_source_whose_guest_runs_nowhere_is_held_for_a_person(cluster: Cluster) -> None:
+    """Nothing comes back by itself: it must not be taken up again and again."""
+    uuid = cluster.boot("node5")
+
+    def die(move: Move) -> None:
+        move.leaves_destination = True
+        cluster.world.power_off("node5", uuid, "crashed")
+        switch_off(cluster, "node5")
+
+    cluster.world.at("copying", die)
+    migration_id = cluster.migrate(uuid, "node6").id
+    for _ in range(2):
+        wait_long(cluster, migration_id)
+    resolve(migration_id, "node6", "alice", cluster.mail, fenced="node5")
+    cluster.deliver()
+    told = len(cluster.events(migration_id))
+    for _ in range(3):
+        cluster.later()
+    migration = cluster.migration(migration_id)
+    assert (migration.phase, migration.hold_reason) == (Phase.HELD, HoldReason.ON_NEITHER_HOST)
+    assert len(cluster.events(migration_id)) == told
+    (finding,) = [one for one in diagnose(cluster) if one.kind is Kind.HELD_MIGRATION]
+    shell = OperatorShell(cluster)
+    for command in finding.advice.ways[0].commands:
+        shell.run(command)
+    assert cluster.migration(migration_id).status is MigrationStatus.FAILED
 
 
 def test_a_guest_that_went_down_with_its_source(cluster: Cluster) -> None:

@@ -80,6 +80,13 @@ def test_after_the_switchover_the_guest_is_never_said_to_be_back() -> None:
             assert not any("--running-on node5" in one.command for one in way.commands)
 
 
+@pytest.mark.parametrize(("fenced", "back", "on"), [("node5", " --fenced node5", " --fenced node5"), ("node6", " --fenced node6", "")])
+def test_a_host_that_was_fenced_is_named_again(fenced: str, back: str, on: str) -> None:
+    known = Held(17, UUID, "node5", "node6", None, None, fenced=fenced)
+    assert known.running_on_source.command.endswith(f"--running-on node5{back}")
+    assert known.running_on_destination.command.endswith(f"--running-on node6{on}")
+
+
 def test_a_guest_on_two_hosts_keeps_one_of_them() -> None:
     advice = conditions.of_guest(Anomaly.RUNS_ON_SEVERAL, UUID, ["node5", "node6"], ["node5", "node6"])
     assert [[one.host for one in way.commands] for way in advice.ways] == [["node6"], ["node5"]]
