@@ -15,7 +15,7 @@ from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session
 from lmigrate.db.stores import actions, hosts, journal, migrations
 from lmigrate.migration.steps.base import running_status
-from lmigrate.states import MAY_HAVE_EFFECTS, HoldReason, MigrationStatus, Phase, StepState
+from lmigrate.states import HELD_FOR_SILENCE, MAY_HAVE_EFFECTS, HoldReason, MigrationStatus, Phase, StepState
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ def attend(session: Session, migration: Migration, settings: Settings) -> str | 
     silence = _find(session, migration, settings)
     if silence is None:
         migration.silent_since = None
-        return _take_up(session, migration) if migration.phase is Phase.HELD else None
+        # asked of the locked row: it may have been held for a person since it was listed
+        return _take_up(session, migration) if migration.hold_reason in HELD_FOR_SILENCE else None
     if migration.phase is Phase.HELD:
         return None
     migration.silent_since = migration.silent_since or utcnow()

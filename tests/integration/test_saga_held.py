@@ -15,7 +15,7 @@ from lmigrate.db.models import Host, Migration, MigrationStep
 from lmigrate.db.session import writing
 from lmigrate.doctor.finding import Finding, Kind
 from lmigrate.errors import OutcomeUnknown
-from lmigrate.migration import rollback
+from lmigrate.migration import reconcile, rollback
 from lmigrate.migration.resolve import resolve
 from lmigrate.migration.runner import MAX_FORWARD_TRIES, run_step
 from lmigrate.migration.steps.base import StepContext
@@ -192,6 +192,20 @@ def faults(database: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     monkeypatch.setenv("LMIGRATE_FAULTS__DIR", str(directory))
     settings.cache_clear()
     return directory
+
+
+def test_what_was_held_for_a_person_is_not_taken_up_by_a_reconciler_that_listed_it_before(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was still rolling back then; what is held now, and why, is what the locked row says."""
+    held = held_with(cluster, Here(PAUSED, "postcopy-failed", is_persistent=True), Here(RUNNING, "postcopy-failed"))
+    for _ in range(3):
+        cluster.later()
+    assert cluster.migration(held).hold_reason is HoldReason.POST_COPY_BROKEN
+    told = cluster.events(held)
+    monkeypatch.setattr(reconcile, "_open_migrations", lambda: [held])
+    cluster.later()
+    assert (cluster.migration(held).phase, cluster.events(held)) == (Phase.HELD, told)
 
 
 def test_every_reason_has_a_scene() -> None:
