@@ -1,7 +1,7 @@
 """How often one may ask: per caller, per address, and per address with wrong credentials.
 
 Counted by fixed windows of the library `limits`, in this process or in Redis.  When that Redis is
-away or hangs this process counts alone for a while: who may ask, and how long that takes, must not depend on the broker.
+away, slow or hangs this process counts alone for a while: who may ask, and how long that takes, must not depend on the broker.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from limits.strategies import FixedWindowRateLimiter
 from api.refusals import OverLimit
 from lmigrate import clock
 from lmigrate.config import ApiSettings, TlsSettings
+from lmigrate.deadline import Overdue, in_time
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class Limits:
 
     def __init__(self, options: ApiSettings, tls: TlsSettings) -> None:
         url = options.rate_storage.get_secret_value()
-        self._shared = FixedWindowRateLimiter(storage_from_string(url, wrap_exceptions=True, **storage_options(url, tls)))
+        self._shared = None if url.startswith("memory:") else _shared(url, tls)
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self._alone_until_s = -math.inf
         rates = {"address": options.address_rate, "caller": options.caller_rate, "failure": options.failure_rate}
@@ -96,15 +97,19 @@ class Limits:
 
     def _ask(self, question: Callable[[FixedWindowRateLimiter], T]) -> T:
         """What the shared counters answer, or our own while those are away."""
-        if clock.monotonic_s() >= self._alone_until_s:
+        shared = self._shared
+        if shared is not None and clock.monotonic_s() >= self._alone_until_s:
             try:
-                return question(self._shared)
-            except StorageError as error:
+                return in_time("a shared rate limit", lambda: question(shared), PATIENCE_S)
+            except (StorageError, Overdue) as error:
                 self._alone_until_s = clock.monotonic_s() + ALONE_S
-                log.warning(
-                    "the shared rate limits cannot be reached; counting alone", error=type(error.storage_error).__name__, for_s=ALONE_S
-                )
+                kind = type(error.storage_error if isinstance(error, StorageError) else error).__name__
+                log.warning("the shared rate limits cannot be reached; counting alone", error=kind, for_s=ALONE_S)
         return question(self._own)
+
+
+def _shared(url: str, tls: TlsSettings) -> FixedWindowRateLimiter:
+    return FixedWindowRateLimiter(storage_from_string(url, wrap_exceptions=True, **storage_options(url, tls)))
 
 
 def storage_options(url: str, tls: TlsSettings) -> dict[str, float | str]:

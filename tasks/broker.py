@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from kombu.exceptions import OperationalError
 
+from lmigrate.deadline import Overdue, in_time
 from tasks.app import app
 
-_TIMEOUT_S = 2.0
+#: for one answer, and for all that it takes to hear that Redis is well
+_TIMEOUT_S, _DEADLINE_S = 2.0, 4.0
 _UNAVAILABLE: tuple[type[BaseException], ...] = (OperationalError, *app.connection_for_write().connection_errors)
 
 
 def why_unavailable() -> str | None:
-    """Why no message can be sent, in one sentence without the broker's URL; None when it answers."""
+    """Why no message can be sent, in one sentence without the broker's URL; None when it answers, and soon."""
+    try:
+        return in_time("a look at the broker", _ask, _DEADLINE_S)
+    except Overdue as overdue:
+        return f"the broker is slow ({overdue})"
+
+
+def _ask() -> str | None:
     options = {**app.conf.broker_transport_options, "socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S}
     connection = app.connection_for_write(transport_options=options)
     try:

@@ -10,12 +10,16 @@ from kombu import pools
 from kombu.exceptions import LimitExceeded, OperationalError
 
 from lmigrate.breaker import Breaker
+from lmigrate.deadline import Overdue, in_time
 from lmigrate.errors import BrokerUnavailable
 from lmigrate.migration.dispatch import Address, ObserveMessage, StepMessage, UndoMessage
 from tasks.app import app, queue
 
 CONDUCTOR = Address(place=None)
+#: for one answer of Redis
 TIMEOUT_S = 1.5
+#: for a message: on a new connection it takes some fourteen answers, each of which a slow Redis may give just in time
+DEADLINE_S = 6.0
 #: on a new connection: that a Redis was restarted is found out by the first message
 _ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 #: a frozen Redis costs each of a few messages their timeout, and the others nothing
@@ -75,13 +79,17 @@ def _send(links: Sequence[Signature], link_error: Signature | None = None) -> No
         raise BrokerUnavailable(reason=refusal)
     options: dict[str, Any] = {} if link_error is None else {"link_error": [link_error]}
     try:
-        with _connections().acquire(block=True, timeout=TIMEOUT_S) as connection:
-            chain(*links, app=app).apply_async(connection=connection, retry=True, retry_policy=_ONCE_MORE, **options)
-    except (OperationalError, OSError, LimitExceeded) as error:
-        # It may have been delivered all the same; a second delivery is refused by the journal.
+        in_time("sending a message", lambda: _publish(links, options), DEADLINE_S)
+    except (OperationalError, OSError, LimitExceeded, Overdue) as error:
+        # It may have been delivered all the same, or be later; a second delivery is refused by the journal.
         _BREAKER.silent("The last message could not be sent.")
         raise BrokerUnavailable(reason=str(error)) from error
     _BREAKER.answered()
+
+
+def _publish(links: Sequence[Signature], options: dict[str, Any]) -> None:
+    with _connections().acquire(block=True, timeout=TIMEOUT_S) as connection:
+        chain(*links, app=app).apply_async(connection=connection, retry=True, retry_policy=_ONCE_MORE, **options)
 
 
 def _connections() -> Any:

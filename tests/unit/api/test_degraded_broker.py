@@ -1,4 +1,4 @@
-"""A Redis that is away, frozen, emptied, full or a replica: requests are answered, and what was accepted is sent later."""
+"""A Redis that is away, frozen, slow, emptied, full or a replica: requests are answered, and what was accepted is sent later."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import redis
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
+from lmigrate import clock
 from lmigrate.breaker import Breaker
 from lmigrate.config import settings
 from lmigrate.db.clock import ago
@@ -23,6 +24,7 @@ from tasks.app import app as celery_app
 from tasks.dispatcher import CeleryDispatcher
 from tests.factories.records import host_row, instance_row
 from tests.servers import frozen, redis_server
+from tests.slow_server import SlowWire, slow_wire
 from tests.unit.api.conftest import Call
 
 Save = Callable[..., None]
@@ -86,6 +88,20 @@ def use(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 
 
 @pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Broker, SlowWire]]:
+    """A Redis that gives every answer in time, and late: a new connection and a message take fourteen of them, a look at it seven."""
+    made = Broker()
+    with slow_wire(made.url.removeprefix("redis+socket://"), 0.3) as wire:
+        use(monkeypatch, f"redis://127.0.0.1:{wire.port}/0")
+        monkeypatch.setattr(dispatcher, "TIMEOUT_S", 30)
+        monkeypatch.setattr(dispatcher, "DEADLINE_S", 0.5)
+        monkeypatch.setattr(health, "_TIMEOUT_S", 30)
+        monkeypatch.setattr(health, "_DEADLINE_S", 0.5)
+        yield made, wire
+    made.close()
+
+
+@pytest.fixture
 def guest(save: Save) -> Instance:
     row = instance_row("node5")
     save(host_row("node5"), host_row("node6"), row)
@@ -95,6 +111,13 @@ def guest(save: Save) -> Instance:
 def ask(nova: Call, guest: Instance, version: str = "2.34") -> tuple[int, str]:
     answer = nova("POST", f"/servers/{guest.uuid}/action", version, json={"os-migrateLive": NEW if version == "2.34" else OLD})
     return answer.status_code, answer.text
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    deadline_s = clock.monotonic_s() + 60
+    while not is_so():
+        assert clock.monotonic_s() < deadline_s
+        clock.sleep_s(0.05)
 
 
 def later() -> list[str]:
@@ -170,3 +193,55 @@ def test_a_frozen_redis_costs_a_few_messages_their_time_and_the_others_none(
     with broker.frozen():
         assert [ask(nova, guest)[0] for guest in guests] == [202] * 5
     assert breaker.circuit.silences == 3  # the others were not tried
+
+
+def test_a_slow_redis_delays_nobody_and_loses_nothing(
+    client: FlaskClient, nova: Call, slow: tuple[Broker, SlowWire], guest: Instance
+) -> None:
+    broker, _ = slow
+    assert ask(nova, guest)[0] == 202
+    assert dispatcher._BREAKER.circuit.silences == 1  # it was not waited for
+    assert nova("GET", "/servers/detail", "2.96").status_code == 200
+    told = client.get("/readyz")
+    assert told.status_code == 503
+    assert "the broker is slow" in told.text
+    eventually(lambda: broker.queued() == 1)  # the message goes on by itself
+
+
+def test_a_message_that_a_slow_redis_has_not_taken_in_time_is_sent_again(
+    nova: Call, slow: tuple[Broker, SlowWire], guest: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, wire = slow
+    wire.delay_s = 30
+    assert ask(nova, guest)[0] == 202
+    wire.close()  # with all that was under way
+    use(monkeypatch, broker.url)
+    assert broker.queued() == 0
+    assert len(later()) == 1
+    assert broker.queued() == 1
+
+
+def test_a_redis_that_is_a_little_slow_is_ready(
+    client: FlaskClient, nova: Call, slow: tuple[Broker, SlowWire], guest: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, wire = slow
+    wire.delay_s = 0.03
+    monkeypatch.setattr(dispatcher, "DEADLINE_S", 60)
+    monkeypatch.setattr(health, "_DEADLINE_S", 60)
+    assert ask(nova, guest)[0] == 202
+    assert broker.queued() == 1
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_slow_redis_keeps_few_requests_waiting(
+    nova: Call, slow: tuple[Broker, SlowWire], save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guests = [instance_row("node5") for _ in range(5)]
+    save(host_row("node5"), host_row("node6"), *guests)
+    monkeypatch.setattr(dispatcher, "_BREAKER", breaker := Breaker("broker", pause_s=3600))
+    monkeypatch.setattr(dispatcher, "DEADLINE_S", 0.1)
+    slow[1].delay_s = 30
+    assert [ask(nova, guest)[0] for guest in guests] == [202] * 5
+    assert breaker.circuit.silences == 3  # the others were not tried
+    with reading() as session:
+        assert {one.phase for one in session.scalars(select(Migration))} == {Phase.FORWARD}

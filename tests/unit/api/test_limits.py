@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from api import limits as limits_module
 from api.limits import ALONE_S, Limits, storage_options
 from api.refusals import OverLimit
 from lmigrate import clock
 from lmigrate.config import ApiSettings, TlsSettings
 from lmigrate.states import Role
+from tests.slow_server import slow_wire
 from tests.unit.api.conftest import Guarded
 
 
@@ -106,6 +108,17 @@ def test_a_shared_counter_that_hangs_is_left_alone_for_a_while(monkeypatch: pyte
         assert connections(hanging) == 0
 
 
+def test_a_shared_counter_that_is_slow_is_left_alone_for_a_while(redis_url: str) -> None:
+    """Each of its answers comes in time, all of them together do not."""
+    with slow_wire(redis_url.removeprefix("redis+socket://"), 0.3) as wire:
+        limits = Limits(ApiSettings(caller_rate="1/hour", rate_storage=f"redis://127.0.0.1:{wire.port}/0"), TlsSettings())
+        with capture_logs() as told:
+            limits.count("caller", "ann")
+        assert [entry["error"] for entry in told] == ["Overdue"]
+        with pytest.raises(OverLimit):
+            limits.count("caller", "ann")
+
+
 def test_a_shared_counter_is_not_waited_for_long() -> None:
     options = storage_options("rediss://r/0", TlsSettings(ca_file=Path("/ca.pem")))
     assert options == {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "ssl_ca_certs": "/ca.pem"}
@@ -116,7 +129,8 @@ def test_a_shared_counter_is_not_waited_for_long() -> None:
     assert storage_options("memory://", TlsSettings()) == {}
 
 
-def test_processes_count_together_in_redis(redis_url: str) -> None:
+def test_processes_count_together_in_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits_module, "PATIENCE_S", 60)
     options = ApiSettings(caller_rate="2/hour", rate_storage=redis_url.replace("redis+socket", "redis+unix"))
     one, other = Limits(options, TlsSettings()), Limits(options, TlsSettings())
     one.count("caller", "ann")

@@ -9,8 +9,9 @@ import pytest
 
 from lmigrate import clock
 from lmigrate.breaker import MAX_SILENCES
+from lmigrate.deadline import MAX_HANGING
 from lmigrate.errors import HypervisorNotAsked, HypervisorTimeout
-from lmigrate.virt.deadline import MAX_HANGING, Deadlines
+from lmigrate.virt.deadline import Deadlines
 
 
 @pytest.fixture

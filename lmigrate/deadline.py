@@ -1,0 +1,121 @@
+"""Deadlines for calls that have none of their own, or only one for each of many round trips.
+
+A call that hangs blocks its thread and cannot be interrupted.  So it runs in a thread of its own: when
+the deadline passes, the caller goes on and the thread is left behind until the call ends.  After
+several in a row further calls are refused at once (a circuit breaker), so that who hangs
+costs neither the others' time nor ever more threads.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from lmigrate.breaker import Breaker
+from lmigrate.errors import LmigrateError
+
+T = TypeVar("T")
+
+#: threads left behind; that one of them ends is how somebody who hung is seen to go on
+MAX_HANGING = 6
+
+
+class Overdue(LmigrateError):
+    """{call} did not end within {deadline_s} s"""
+
+
+class Call(Generic[T]):
+    """One call in its own thread."""
+
+    def __init__(self, name: str, function: Callable[[], T]) -> None:
+        self._function = function
+        self._done = threading.Event()
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        context = contextvars.copy_context()  # its lines of the log say what ours would
+        threading.Thread(target=context.run, args=(self._run,), name=name, daemon=True).start()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it ended in time."""
+        return self._done.wait(seconds)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended."""
+        return self._done.is_set()
+
+    def result(self) -> T:
+        """What the function returned, or raises what it raised; only once it has ended."""
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]
+
+    def _run(self) -> None:
+        try:
+            self._result = self._function()
+        except BaseException as error:  # noqa: BLE001 - handed to the waiting thread, which raises it
+            self._error = error
+        finally:
+            self._done.set()
+
+
+def in_time(name: str, function: Callable[[], T], deadline_s: float) -> T:
+    """The result of ``function()``.
+
+    Raises:
+        Overdue: it has not ended within ``deadline_s`` seconds, and goes on behind our back.
+    """
+    call = Call(name, function)
+    if not call.wait(deadline_s):
+        raise Overdue(call=name, deadline_s=f"{deadline_s:g}")
+    return call.result()
+
+
+class Deadlines(ABC):
+    """Runs calls to one who may hang, each with a deadline; keeps count of those that do."""
+
+    def __init__(self, whom: str, deadline_s: float) -> None:
+        self.deadline_s = deadline_s
+        self.breaker = Breaker(whom, deadline_s)
+        self._whom = whom
+        self._hanging: list[Call[object]] = []
+        self._lock = threading.Lock()
+
+    def call(self, name: str, function: Callable[[], T], deadline_s: float | None = None) -> T:
+        """The result of ``function()``.
+
+        Raises:
+            LmigrateError: what `silence` says: no answer within ``deadline_s`` seconds; or `refusal`: it was silent too often of late.
+        """
+        limit_s = self.deadline_s if deadline_s is None else deadline_s
+        self._refuse_if_hung()
+        call = Call(f"{self._whom}: {name}", function)
+        if not call.wait(limit_s):
+            self._leave(call, silence := self.silence(name, limit_s))
+            raise silence
+        self.breaker.answered()
+        return call.result()
+
+    @abstractmethod
+    def silence(self, call: str, deadline_s: float) -> LmigrateError:
+        """What is raised when there was no answer; its text is a sentence."""
+
+    @abstractmethod
+    def refusal(self, reason: str) -> LmigrateError:
+        """What is raised instead of asking."""
+
+    def _leave(self, call: Call[T], silence: LmigrateError) -> None:
+        with self._lock:
+            self._hanging.append(call)  # type: ignore[arg-type]
+        self.breaker.silent(str(silence))
+
+    def _refuse_if_hung(self) -> None:
+        with self._lock:
+            self._hanging = [call for call in self._hanging if not call.is_done]
+            hanging = len(self._hanging)
+        refusal = f"it did not answer {hanging} earlier calls, which still hang." if hanging >= MAX_HANGING else self.breaker.why_refused()
+        if refusal is not None:
+            raise self.refusal(refusal)
