@@ -24,6 +24,7 @@ from lmigrate.db.stores.leaks import Found
 from lmigrate.errors import LmigrateError
 from lmigrate.states import AttachmentState, LeakKind
 from lmigrate.storage.attachments import revoke_leftover
+from lmigrate.storage.circuit import asking
 from lmigrate.storage.drivers.audit import Access, Auditable, Grant
 from lmigrate.storage.drivers.base import ConnectionInfo, Connector, Driver, VolumeRef
 from lmigrate.storage.drivers.registry import driver_of
@@ -100,9 +101,12 @@ class Sweeper:
         with reading() as session:
             rows = access.rows_of(session, self.backend)
         grants = [self._grant(volume, row) for volume, row in rows if _is_ours_and_granted(row)]
-        for grant in driver.missing(grants):
+        with asking(self.backend):
+            missing = driver.missing(grants)
+        for grant in missing:
             try:
-                driver.restore(grant)
+                with asking(self.backend):
+                    driver.restore(grant)
             except LmigrateError as error:
                 log.warning("access could not be restored", backend=self.backend, attachment=grant.attachment_uuid, reason=str(error))
                 continue
@@ -112,13 +116,15 @@ class Sweeper:
         with reading() as session:
             volumes = {row.uuid: row for row in access.volumes_of(session, self.backend)}
         refs = {uuid: VolumeRef(uuid, row.location) for uuid, row in volumes.items()}
-        entries = driver.accesses(list(refs.values()))
+        with asking(self.backend):
+            entries = driver.accesses(list(refs.values()))
         leaks = self._leaks(entries, volumes)
         now = utcnow()
         self.first_seen = {entry: self.first_seen.get(entry, now) for entry in leaks}
         for entry in sorted(leaks, key=str):
             if now - self.first_seen[entry] >= self._grace:
-                driver.withdraw(entry, refs.get(entry.volume_uuid or ""))
+                with asking(self.backend):
+                    driver.withdraw(entry, refs.get(entry.volume_uuid or ""))
                 self._note(Found(LeakKind.GRANT, str(entry)[:1024], "no attachment names it"), "removed from the storage")
                 yield f"no attachment names {entry}: removed from the storage"
 

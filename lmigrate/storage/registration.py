@@ -16,6 +16,7 @@ from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import registration
 from lmigrate.errors import InvalidInput, LmigrateError, StorageError, VolumeExists
 from lmigrate.states import VolumeState
+from lmigrate.storage.circuit import asking
 from lmigrate.storage.drivers.audit import Locating
 from lmigrate.storage.drivers.base import Driver, VolumeRef
 from lmigrate.storage.drivers.registry import driver_of
@@ -62,7 +63,9 @@ def verify(uuid: str, settings: Settings) -> str:
     if row is None or row.state is not VolumeState.REGISTERING or row.backend != settings.storage.serves:
         return f"volume {uuid}: nothing to verify"
     try:
-        location, source_name, size_bytes = _look(row, driver_of(row.backend, settings.storage))
+        driver = driver_of(row.backend, settings.storage)
+        with asking(row.backend):
+            location, source_name, size_bytes = _look(row, driver)
         with writing() as session:
             _require_free(session, source_name, besides=uuid)
             registration.finish(session, uuid, location, source_name, size_bytes)

@@ -12,7 +12,7 @@ from lmigrate import crypto
 from lmigrate.config import Settings, settings
 from lmigrate.db.models import Volume, VolumeAttachment
 from lmigrate.db.session import writing
-from lmigrate.errors import StorageError
+from lmigrate.errors import StorageError, StorageUnavailable
 from lmigrate.ids import new_uuid
 from lmigrate.states import AttachmentState
 from lmigrate.storage import audit, registration
@@ -30,7 +30,8 @@ class BookStorage:
     def __init__(self) -> None:
         self.entries: set[Access] = set()
         self.volumes: dict[str, int] = {}  # source name → bytes
-        self.is_away = False
+        self.is_away = self.is_silent = False
+        self.asked = 0
 
     def locate(self, source_name: str) -> dict[str, Any]:
         self._answer()
@@ -67,6 +68,9 @@ class BookStorage:
         self.entries |= _entries(grant)
 
     def _answer(self) -> None:
+        self.asked += 1
+        if self.is_silent:
+            raise StorageUnavailable(backend=BACKEND, reason="no end within 60 s")
         if self.is_away:
             raise StorageError(backend=BACKEND, reason="it does not answer")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lmigrate.breaker import MAX_SILENCES, Breaker
 from lmigrate.config import Settings
 from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Instance, Leak, VolumeAttachment
@@ -14,11 +15,12 @@ from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import leaks as leak_rows
 from lmigrate.db.stores import volumes
 from lmigrate.ids import new_uuid
-from lmigrate.states import AttachmentState, LeakKind, Phase, PowerState
-from lmigrate.storage import audit
+from lmigrate.states import AttachmentState, LeakKind, Phase, PowerState, VolumeState
+from lmigrate.storage import audit, circuit
 from lmigrate.storage.audit import Records, Sweeper, is_leak
 from lmigrate.storage.drivers.audit import Access
 from lmigrate.storage.drivers.base import Connector, VolumeRef
+from lmigrate.storage.registration import verify
 from tests.factories.records import host_row, instance_row, migration_row, sighting_row
 from tests.unit.volumes.conftest import BACKEND, BookStorage, Save, attachment_row, connector, entries_of, initiator, volume_row
 
@@ -194,3 +196,20 @@ def test_a_storage_that_is_away_is_asked_again(storage: BookStorage, sweeper: Sw
     assert sweeper.sweep() == []
     storage.is_away = False
     assert len(sweeper.sweep()) == 1
+
+
+def test_a_storage_that_is_silent_is_not_asked_by_every_part_again(
+    storage: BookStorage, sweeper: Sweeper, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each silence costs its deadline, and the steps of migrations wait behind the sweep."""
+    breaker = Breaker("a storage", 3600)
+    monkeypatch.setattr(circuit, "breaker_of", lambda _backend: breaker)
+    volume, other, new, guest = volume_row(), volume_row("v1"), volume_row("v2", state=VolumeState.REGISTERING), instance_row("node5")
+    forgotten = [attachment_row(one, "node5", guest.uuid) for one in (volume, other)]
+    save(host_row("node5", connector=connector("node5")), guest, volume, other, new, *forgotten)
+    storage.is_silent = True
+    for _ in range(MAX_SILENCES):
+        assert sweeper.sweep() == []
+    assert storage.asked == MAX_SILENCES
+    assert "silent 3 times in a row" in verify(new.uuid, sweeper.settings)
+    assert storage.asked == MAX_SILENCES
