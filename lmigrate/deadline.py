@@ -47,7 +47,7 @@ class Call(Generic[T]):
         """Whether it has ended."""
         return self._done.is_set()
 
-    def result(self) -> T:
+    def outcome(self) -> T:
         """What the function returned, or raises what it raised; only once it has ended."""
         if self._error is not None:
             raise self._error
@@ -71,7 +71,7 @@ def in_time(name: str, function: Callable[[], T], deadline_s: float) -> T:
     call = Call(name, function)
     if not call.wait(deadline_s):
         raise Overdue(call=name, deadline_s=f"{deadline_s:g}")
-    return call.result()
+    return call.outcome()
 
 
 class Deadlines(ABC):
@@ -97,7 +97,7 @@ class Deadlines(ABC):
             self._leave(call, silence := self.silence(name, limit_s))
             raise silence
         self.breaker.answered()
-        return call.result()
+        return call.outcome()
 
     @abstractmethod
     def silence(self, call: str, deadline_s: float) -> LmigrateError:
