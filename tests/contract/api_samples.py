@@ -17,8 +17,9 @@ from tests.contract.api_world import IDLE, MOVING, NODE5, REQUEST, STOPPED, TOKE
 DIRECTORY = Path(__file__).parents[2] / "docs" / "api_samples"
 _LOGIN = {"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "ann", "password": "lmt_…"}}}}}
 _MIGRATE = f"/v2.1/servers/{IDLE}/action"
-_SERVICE = f"{NODE5[:-1]}0"
-_COMPUTE = {"host": "node5", "binary": "nova-compute"}
+#: node5 as a compute service: its UUID, and its name up to 2.52
+SERVICE = f"{NODE5[:-1]}0"
+COMPUTE = {"host": "node5", "binary": "nova-compute"}
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,13 @@ SAMPLES = [
     *_nova("flavors-show", "/flavors/2vcpu-2048mib", ["2.1", "2.55", "2.61", "2.75"]),
     *_nova("flavors-extra-specs", "/flavors/2vcpu-2048mib/os-extra_specs", ["2.1"]),
     _service("unknown-binary", "disable", "2.1", {"host": "node5", "binary": "nova-scheduler"}),
-    _service("nothing-to-change", _SERVICE, "2.53", {}),
-    _service("disable", "disable", "2.1", _COMPUTE),
-    _service("disable-log-reason", "disable-log-reason", "2.1", _COMPUTE | {"disabled_reason": "new disks"}),
-    _service("enable", "enable", "2.1", _COMPUTE),
-    _service("force-down", "force-down", "2.11", _COMPUTE | {"forced_down": True}),
-    _service("disable", _SERVICE, "2.53", {"status": "disabled", "disabled_reason": "new disks"}),
-    _service("enable-and-up", _SERVICE, "2.53", {"status": "enabled", "forced_down": False}),
+    _service("nothing-to-change", SERVICE, "2.53", {}),
+    _service("disable", "disable", "2.1", COMPUTE),
+    _service("disable-log-reason", "disable-log-reason", "2.1", COMPUTE | {"disabled_reason": "new disks"}),
+    _service("enable", "enable", "2.1", COMPUTE),
+    _service("force-down", "force-down", "2.11", COMPUTE | {"forced_down": True}),
+    _service("disable", SERVICE, "2.53", {"status": "disabled", "disabled_reason": "new disks"}),
+    _service("enable-and-up", SERVICE, "2.53", {"status": "enabled", "forced_down": False}),
     Sample("nova/server-actions/migrate-v2.56", "POST", _MIGRATE, "2.56", {"migrate": None}),
     Sample("nova/server-actions/no-such-action-v2.96", "POST", _MIGRATE, "2.96", {"pause": None}),
     _migrate("wrong-body", "2.25", {"host": None, "block_migration": "auto", "disk_over_commit": False}),

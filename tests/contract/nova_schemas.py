@@ -79,6 +79,11 @@ class NovaSchemas:
                     return None if schema == {"type": "null"} else schema
         raise LookupError(f"Nova has no schema for {method} {path} in {version}")
 
+    def named(self, module: str, name: str) -> dict[str, Any]:
+        """A schema that belongs to no microversion: of what is asked before one is chosen."""
+        found: dict[str, Any] = getattr(self._schemas(module), name)
+        return found
+
     def _methods(self, method: str, path: str) -> tuple[str, list[Method]]:
         route = method, _normal(path)
         if route not in self._found:
