@@ -72,5 +72,6 @@ COMMANDS = [
     Command("take a host for down", "compute service set --down node5 nova-compute", (), asked=_debian("2.11")),
     Command("…and see it", "compute service list --host node5", ("down",)),
     Command("believe it again", "compute service set --up node5 nova-compute", (), asked=_debian("2.11")),
+    Command("make one that runs come to its end", "server migration force complete web1 2", (), asked=_debian("2.22")),
     Command("end a migration", "server migration abort web1 2", (), asked=_debian("2.24")),
 ]

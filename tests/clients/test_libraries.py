@@ -37,3 +37,8 @@ def test_novaclient(api: Site) -> None:
         "services": [["node5", "enabled"], ["node6", "disabled"]],
     }
     assert answer.err == ""
+
+
+def test_both_force_and_abort(api: Site) -> None:
+    answer = run(NEWEST, api, "python", PROGRAMS / "libraries_end.py", "web1", OS_AUTH_TYPE="none", OS_ENDPOINT=f"{api.url}/v2.1/")
+    assert answer.json == ["live-migration", "live_migration_cancel", "live_migration_force_complete"]

@@ -49,22 +49,33 @@ def test_older_clients_move_a_guest(lab: Lab, wire: Wire, guest: Guest, at: Site
     assert_moved(lab, wire, guest, newest(wire, guest), since=began)
 
 
-def test_openstack_shows_and_aborts_a_running_migration(lab: Lab, wire: Wire, start: StartGuest, at: Site) -> None:
-    guest = start("node5", fill_mib=24, memory_mib=64)
-    before = World.of(lab)
-    lab.slow("node5", "16mbit")
+def test_openstack_shows_aborts_and_force_completes_running_migrations(lab: Lab, wire: Wire, start: StartGuest, at: Site) -> None:
+    guest = start("node5", memory_mib=64, fill_mib=16, dirty_mib=8, dirty_mib_per_s=100.0)
+    before, began = World.of(lab), monotonic_s()
+    lab.slow("node5", "16mbit")  # the guest writes faster: by itself no copy ends
     try:
         with shell(NEWEST, at) as openstack:
-            assert openstack(f"server migrate --live-migration --host node6 {guest.name}").code == 0
-            number = running(openstack, guest)
-            assert openstack(f"server migration abort {guest.name} {number}").code == 0
-            wire.end(number)
+            aborted = moving(openstack, guest)
+            assert openstack(f"server migration abort {guest.name} {aborted}").code == 0
+            wire.end(aborted)
             listed = openstack(f"server migration list --server {guest.name} --status cancelled -f json").json
+            assert [row["Id"] for row in listed] == [aborted]
+            assert_unchanged(lab, before)
+            assert_home(lab, wire, guest, "node5")
+            completed = moving(openstack, guest)
+            assert openstack(f"server migration force complete {guest.name} {completed}").code == 0
+            eventually("the guest is paused, so that its copy ends", lambda: guest.states().get("node5") == "paused")
+            done = [row["Action"] for row in openstack(f"server event list {guest.name} -f json").json]
+            assert sorted(done) == ["live-migration", "live-migration", "live_migration_cancel", "live_migration_force_complete"]
     finally:
         lab.slow("node5", None)
-    assert [row["Id"] for row in listed] == [number]
-    assert_unchanged(lab, before)
-    assert_home(lab, wire, guest, "node5")
+    assert_moved(lab, wire, guest, wire.end(completed), since=began)
+
+
+def moving(openstack: Shell, guest: Guest) -> int:
+    """The id of a migration of ``guest`` from node5 that the client has begun, and shown while it copies."""
+    assert openstack(f"server migrate --live-migration --host node6 {guest.name}").code == 0
+    return running(openstack, guest)
 
 
 def running(openstack: Shell, guest: Guest) -> int:
