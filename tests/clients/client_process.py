@@ -16,6 +16,7 @@ from tests.clients.environments import DIRECTORY, EXAMPLES, Environment
 
 _DRIVER = Path(__file__).with_name("drive_openstack.py")
 _EXAMPLE_URLS = ("http://127.0.0.1:8774", "https://lmigrate.example:8774")
+_EXAMPLE_CA = "/etc/lmigrate/pki/ca.pem"
 PATIENCE_S = 120
 
 
@@ -64,12 +65,18 @@ class Site:
         }
 
 
-def site(url: str, directory: Path, cloud: str, secret: str = "SECRET") -> Site:
-    """Lay the example's clouds.yaml into ``directory``, with ``url`` for the addresses in it and ``secret`` for the token."""
+def site(url: str, directory: Path, cloud: str, secret: str = "SECRET", *, user: str = "ansible", ca_file: Path | None = None) -> Site:
+    """Lay the example's clouds.yaml into ``directory``, with ``url`` for the addresses in it and ``secret`` for ``user``'s token.
+
+    ``ca_file`` is the authority's, for the entry that names one.
+    """
+    said = {**dict.fromkeys(_EXAMPLE_URLS, url), "SECRET": secret, "username: ansible": f"username: {user}"}
+    if ca_file is not None:
+        said[_EXAMPLE_CA] = str(ca_file)
     text = (EXAMPLES / "clouds.yaml").read_text()
-    for example in _EXAMPLE_URLS:
-        text = text.replace(example, url)
-    (directory / "clouds.yaml").write_text(text.replace("SECRET", secret))
+    for example, ours in said.items():
+        text = text.replace(example, ours)
+    (directory / "clouds.yaml").write_text(text)
     return Site(url, directory, cloud)
 
 

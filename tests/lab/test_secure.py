@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 import redis
 
+from api.microversions import MAXIMUM
 from lmigrate.clock import monotonic_s
 from lmigrate.lab import secure
 from lmigrate.lab.guests.spec import GuestSpec
@@ -20,12 +23,15 @@ from lmigrate.lab.guests.start import start_guest
 from lmigrate.lab.options import LabOptions
 from lmigrate.lab.redis import PORT
 from lmigrate.lab.topology import Lab
+from tests.clients.client_process import Site, run, site
+from tests.clients.environments import NEWEST
 from tests.lab.labs import SETTINGS
 from tests.lab.moves import assert_moved
 from tests.lab.wire import Wire
 
 pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 
+LINK = re.compile(r'"(https?://[^"]*)"')
 _LIMITS = {"LMIGRATE_API__FAILURE_RATE": ""}  # the tests show it wrong ones on purpose
 
 
@@ -47,17 +53,46 @@ def in_redis(lab: Lab, user: str) -> redis.Redis:
     return redis.Redis(unix_socket_path=str(lab.paths.redis_socket), username=user, password=secure.broker_password(lab.state, user))
 
 
-def test_a_guest_moves_there_and_back_and_no_daemon_wanted_more_than_it_may(lab: Lab, wire: Wire) -> None:
+@pytest.fixture
+def at(lab: Lab, tmp_path: Path) -> Site:
+    """The lab, as the documentation's clouds.yaml tells OpenStack's clients; they get in by password, and trust the lab's authority."""
+    return site(lab.url, tmp_path, "lmigrate-own-ca", lab.paths.token.read_text(), user="lab", ca_file=secure.ca_file(lab.paths))
+
+
+def test_openstack_moves_a_guest_there_and_back_and_no_daemon_wanted_more_than_it_may(lab: Lab, wire: Wire, at: Site) -> None:
+    by_password: list[str] = []
+    by_token = ["--os-cloud", "lmigrate", "--os-cacert", str(secure.ca_file(lab.paths))]
     with start_guest(lab, "node5", GuestSpec(name="secure1", memory_mib=32, rate_hz=20.0)) as guest:
         wire.wait_found(guest.uuid, "node5")
-        for destination in ("node6", "node5"):
+        for destination, options in (("node6", by_password), ("node5", by_token)):
             began = monotonic_s()
-            assert_moved(lab, wire, guest, wire.move(guest.uuid, destination), since=began)
+            move = f"server migrate --live-migration --host {destination} {guest.name}"
+            done = run(NEWEST, at, "openstack", *options, *move.split())
+            assert done.code == 0, done
+            newest = wire.get("/v1/migrations", server=guest.uuid)["migrations"][0]
+            assert_moved(lab, wire, guest, wire.end(newest["id"]), since=began)
+        assert_links_lead_back(lab, wire)
+        assert guest.name in lmigrate(lab, "server", "list", "--host", "node5")
     with in_redis(lab, secure.ALL) as client:
         users = {link["user"] for link in client.client_list()}
         refused = {(entry["username"], entry["object"]) for entry in client.acl_log() if entry["username"] in users}
     assert {one for one in refused if one[1] != "client|setinfo"} == set()  # redis-py goes on without that
     assert {"centre", "host.node5", "host.node6", "storage.san1"} <= users
+
+
+def assert_links_lead_back(lab: Lab, wire: Wire) -> None:
+    """Every address in an answer is one at which this client reaches the API: over HTTPS, under the same name."""
+    for path in ("/", "/v2.1", "/v2.1/servers/detail?limit=1", "/v2.1/os-migrations?limit=1", "/identity"):
+        links = LINK.findall(wire.http.get(path, headers={"OpenStack-API-Version": f"compute {MAXIMUM}"}).text)
+        assert links, path
+        assert [link for link in links if not link.startswith(f"{lab.url}/")] == [], path
+
+
+def test_a_client_that_does_not_know_the_authority_gets_nowhere(lab: Lab, at: Site) -> None:
+    unaware = run(NEWEST, at, "openstack", "--os-cloud", "lmigrate", "server", "list")
+    assert (unaware.code, "Unable to find a version discovery document" in unaware.err) == (1, True), unaware
+    told = run(NEWEST, at, "openstack", "--os-cloud", "lmigrate", "server", "list", OS_CACERT=str(secure.ca_file(lab.paths)))
+    assert told.code == 0, told
 
 
 def test_a_hosts_user_in_redis_reads_no_other_hosts_queue_and_empties_nothing(lab: Lab) -> None:
@@ -87,9 +122,13 @@ def test_the_api_speaks_https_and_asks_for_a_token(lab: Lab) -> None:
         httpx.get(lab.url.replace("https", "http") + "/v1/hosts")
 
 
+def lmigrate(lab: Lab, *arguments: str) -> str:
+    """What the command line prints, as whom `lmigrate lab env` makes it."""
+    return lab.front.run([sys.executable, "-m", "lmigrate.cli.main", *arguments], env=lab.env(), check=True).stdout
+
+
 def test_the_command_line_finds_its_way(lab: Lab) -> None:
-    done = lab.front.run([sys.executable, "-m", "lmigrate.cli.main", "token", "whoami"], env=lab.env(), check=True)
-    assert done.stdout.split()[:4] == ["User", "lab", "Role", "admin"]
+    assert lmigrate(lab, "token", "whoami").split()[:4] == ["User", "lab", "Role", "admin"]
 
 
 def test_redis_takes_nobody_without_a_certificate(lab: Lab) -> None:
