@@ -57,7 +57,7 @@ def test_the_version_documents_are_valid(api: Flask, schemas: NovaSchemas) -> No
             assert list(complaints(shown, answer.json)) == [], version
 
 
-SWITCHES = [
+SWITCHES: list[tuple[str, dict[str, Any], Microversion]] = [
     ("enable", {}, MINIMUM),
     ("disable", {}, MINIMUM),
     ("disable-log-reason", {"disabled_reason": "new disks"}, MINIMUM),
@@ -83,7 +83,7 @@ def switches_of(version: Microversion) -> Iterator[tuple[str, dict[str, Any]]]:
     if version >= Microversion(2, 53):
         yield from ((SERVICE, body) for body in CHANGES)
     else:
-        yield from ((word, {**COMPUTE, **body}) for word, body, since in SWITCHES if since <= version)
+        yield from ((word, COMPUTE | body) for word, body, since in SWITCHES if since <= version)
 
 
 def asking_for(version: Microversion) -> dict[str, str]:
