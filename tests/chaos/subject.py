@@ -10,6 +10,7 @@ from typing import Any
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.guests.spec import DiskSpec
 from lmigrate.lab.topology import Lab
+from tests.lab.labs import TICKS_HZ
 from tests.lab.volumes.carrier import Carrier, start_carrier
 from tests.lab.wire import Wire, eventually
 
@@ -76,7 +77,7 @@ class Subject:
 
 def start_subject(lab: Lab, wire: Wire, kind: str) -> Subject:
     """A new one, on node5."""
-    options = {"name": f"{kind}{next(_numbers)}", "rate_hz": 10.0, "disks": (_LOCAL,), **KINDS[kind]}
+    options = {"name": f"{kind}{next(_numbers)}", "rate_hz": TICKS_HZ, "disks": (_LOCAL,), **KINDS[kind]}
     carrier = start_carrier(lab, wire, None, 1, **options)
     return Subject(carrier, kind, None if kind == "writer" else Subject(carrier, kind).contents_on("node5"))
 

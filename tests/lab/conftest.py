@@ -15,7 +15,7 @@ from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.guests.spec import DiskSpec, GuestSpec
 from lmigrate.lab.guests.start import start_guest
 from lmigrate.lab.topology import Lab
-from tests.lab.labs import Labs
+from tests.lab.labs import TICKS_HZ, Labs
 from tests.lab.wire import Wire
 
 StartGuest = Callable[..., Guest]
@@ -62,7 +62,7 @@ def start(lab: Lab, wire: Wire) -> Iterator[StartGuest]:
     with ExitStack() as guests:
 
         def begin(host: str = "node5", **options: Any) -> Guest:
-            chosen: dict[str, Any] = {"name": f"t{next(_numbers)}", "memory_mib": 32, "rate_hz": 20.0, **options}
+            chosen: dict[str, Any] = {"name": f"t{next(_numbers)}", "memory_mib": 32, "rate_hz": TICKS_HZ, **options}
             guest = start_guest(lab, host, GuestSpec(**chosen))
             guests.enter_context(guest)
             wire.wait_found(guest.uuid, host, "paused" if guest.spec.paused else "active")
@@ -82,7 +82,7 @@ class Wanderer:
         if known is not None and _is_healthy(known, wire):
             return known
         disks = () if lab.options.instances == "shared" else (DiskSpec("qcow2", 4, fill_mib=1),)
-        guest = start_guest(lab, "node5", GuestSpec(name=f"wanderer{next(_numbers)}", memory_mib=32, rate_hz=20.0, disks=disks))
+        guest = start_guest(lab, "node5", GuestSpec(name=f"wanderer{next(_numbers)}", memory_mib=32, rate_hz=TICKS_HZ, disks=disks))
         self._guests[lab.options.lab_id] = guest
         wire.wait_found(guest.uuid, "node5")
         return guest

@@ -25,7 +25,7 @@ from lmigrate.lab.redis import PORT
 from lmigrate.lab.topology import Lab
 from tests.clients.client_process import Site, run, site
 from tests.clients.environments import NEWEST
-from tests.lab.labs import SETTINGS
+from tests.lab.labs import SETTINGS, TICKS_HZ
 from tests.lab.moves import assert_moved
 from tests.lab.wire import Wire
 
@@ -62,7 +62,7 @@ def at(lab: Lab, tmp_path: Path) -> Site:
 def test_openstack_moves_a_guest_there_and_back_and_no_daemon_wanted_more_than_it_may(lab: Lab, wire: Wire, at: Site) -> None:
     by_password: list[str] = []
     by_token = ["--os-cloud", "lmigrate", "--os-cacert", str(secure.ca_file(lab.paths))]
-    with start_guest(lab, "node5", GuestSpec(name="secure1", memory_mib=32, rate_hz=20.0)) as guest:
+    with start_guest(lab, "node5", GuestSpec(name="secure1", memory_mib=32, rate_hz=TICKS_HZ)) as guest:
         wire.wait_found(guest.uuid, "node5")
         for destination, options in (("node6", by_password), ("node5", by_token)):
             began = monotonic_s()

@@ -23,6 +23,7 @@ from lmigrate.lab.topology import Lab
 from lmigrate.lab.volumes import LabVolume, attach_volumes, make_volumes
 from lmigrate.storage.drivers.tgtadm import Target, parse_targets
 from tests.lab.conftest import StartGuest
+from tests.lab.labs import TICKS_HZ
 from tests.lab.wire import Wire, eventually
 
 VOLUME_MIB = 4
@@ -88,7 +89,7 @@ def start_carrier(lab: Lab, wire: Wire, start: StartGuest | None, count: int, **
     """A guest on node5 with ``count`` volumes from vdb on."""
     uuid, number = new_uuid(), next(_numbers)
     volumes = make_volumes(lab, [f"c{number}-{place}" for place in range(count)], VOLUME_MIB)
-    spec = GuestSpec(**{"name": f"carrier{number}", "memory_mib": 32, "rate_hz": 20.0, **options}, uuid=uuid)
+    spec = GuestSpec(**{"name": f"carrier{number}", "memory_mib": 32, "rate_hz": TICKS_HZ, **options}, uuid=uuid)
     if spec.firmware == "volume":
         volumes[0].make_bootable(spec.parameters)
     disks = attach_volumes(volumes, "node5", uuid, [f"vd{'bcdefgh'[place]}" for place in range(count)], boot_index=1)
@@ -96,7 +97,7 @@ def start_carrier(lab: Lab, wire: Wire, start: StartGuest | None, count: int, **
     if start is not None:
         guest = start("node5", uuid=uuid, **options)
     else:
-        spec = GuestSpec(**{"name": f"carrier{number}", "memory_mib": 32, "rate_hz": 20.0, **options}, uuid=uuid)
+        spec = GuestSpec(**{"name": f"carrier{number}", "memory_mib": 32, "rate_hz": TICKS_HZ, **options}, uuid=uuid)
         guest = start_guest(lab, "node5", spec)
         wire.wait_found(uuid, "node5")
     made = Carrier(lab, guest, volumes)

@@ -193,7 +193,7 @@ def test_a_shareable_volume_stays_with_the_guest_that_stays(lab: Lab, wire: Wire
 
 
 def test_ten_guests_with_volumes_move_at_once(lab: Lab, wire: Wire, start: StartGuest) -> None:
-    carriers = start_carriers(lab, wire, start, 10, rate_hz=5.0)
+    carriers = start_carriers(lab, wire, start, 10)
     began = monotonic_s()
     migrations = [wire.begin(carrier.uuid, "node6") for carrier in carriers]
     for carrier, migration in zip(carriers, migrations, strict=True):
