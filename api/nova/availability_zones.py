@@ -10,7 +10,7 @@ from api.nova.services import BINARY
 from api.nova.times import microseconds
 from lmigrate.db.models import Host
 from lmigrate.db.session import reading
-from lmigrate.db.stores import hosts
+from lmigrate.db.stores import hosts_view
 
 
 @route("GET", "/os-availability-zone", answer=ZonesAnswer)
@@ -40,4 +40,4 @@ def _service(host: Host) -> ServiceState:
 
 def _enabled() -> list[Host]:
     with reading() as session:
-        return [host for host in hosts.all_hosts(session) if host.enabled]
+        return [host for host in hosts_view.all_brief(session) if host.enabled]

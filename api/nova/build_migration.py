@@ -7,11 +7,11 @@ from typing import Any
 from api.nova.build_server import links
 from api.nova.schemas.migration import Migration, ServerMigration
 from api.nova.times import microseconds
-from lmigrate.db.stores.migrations_view import MigrationRecord
+from lmigrate.db.stores.migrations_view import AddressedMigration
 from lmigrate.states import IN_PROGRESS
 
 
-def server_migration(record: MigrationRecord) -> ServerMigration:
+def server_migration(record: AddressedMigration) -> ServerMigration:
     """A migration in progress."""
     row = record.migration
     return ServerMigration(
@@ -26,14 +26,14 @@ def server_migration(record: MigrationRecord) -> ServerMigration:
     )
 
 
-def migration(record: MigrationRecord) -> Migration:
+def migration(record: AddressedMigration) -> Migration:
     """Any migration."""
     row = record.migration
     found = links(f"servers/{row.instance_uuid}/migrations/{row.id}") if row.status in IN_PROGRESS else None
     return Migration(instance_uuid=row.instance_uuid, links=found, **_common(record))
 
 
-def _common(record: MigrationRecord) -> dict[str, Any]:
+def _common(record: AddressedMigration) -> dict[str, Any]:
     row = record.migration
     return {
         "id": row.id,

@@ -21,9 +21,8 @@ from api.nova.schemas.hypervisor import (
 from api.nova.versioned import until
 from api.pagination import Link, next_links, page_size
 from lmigrate.db.models import Host
-from lmigrate.db.session import reading
-from lmigrate.db.stores import hosts, hosts_view, servers_view
-from lmigrate.db.stores.hosts_view import HostRecord
+from lmigrate.db.session import Session, reading
+from lmigrate.db.stores import hosts_view, servers_view
 from lmigrate.errors import RequestError
 
 
@@ -34,24 +33,27 @@ class PagedPattern(RequestError):
 @route("GET", "/os-hypervisors", query=queries.HYPERVISORS, answer=HypervisorsAnswer)
 def index(query: Any) -> HypervisorsAnswer:
     """List hypervisors in short."""
-    records, servers = _page(query)
-    found = [build_hypervisor.hypervisor(record.host, servers) for record in records]
-    return HypervisorsAnswer(hypervisors=found, hypervisors_links=_links(query, records))
+    with reading() as session:
+        hosts, servers = _page(session, query)
+    found = [build_hypervisor.hypervisor(host, servers) for host in hosts]
+    return HypervisorsAnswer(hypervisors=found, hypervisors_links=_links(query, hosts))
 
 
 @route("GET", "/os-hypervisors/detail", query=queries.HYPERVISORS, answer=HypervisorsDetailAnswer)
 def detail(query: Any) -> HypervisorsDetailAnswer:
     """List hypervisors."""
-    records, servers = _page(query)
+    with reading() as session:
+        hosts, servers = _page(session, query, with_cpu=build_hypervisor.shows_cpu())
+        records = hosts_view.with_use(session, hosts)
     found = [build_hypervisor.hypervisor_detail(record, servers) for record in records]
-    return HypervisorsDetailAnswer(hypervisors=found, hypervisors_links=_links(query, records))
+    return HypervisorsDetailAnswer(hypervisors=found, hypervisors_links=_links(query, hosts))
 
 
 @route("GET", "/os-hypervisors/statistics", span=until("2.87"), answer=StatisticsAnswer)
 def statistics() -> StatisticsAnswer:
     """Add up all hypervisors."""
     with reading() as session:
-        found = build_hypervisor.statistics(hosts_view.with_use(session, hosts.all_hosts(session)))
+        found = build_hypervisor.statistics(hosts_view.with_use(session, hosts_view.all_brief(session)))
     return StatisticsAnswer(hypervisor_statistics=found)
 
 
@@ -96,27 +98,25 @@ def _matching(pattern: str) -> list[Host]:
     return found
 
 
-def _page(query: Any) -> tuple[list[HostRecord], Servers | None]:
+def _page(session: Session, query: Any, *, with_cpu: bool = False) -> tuple[list[Host], Servers | None]:
     pattern, marker = getattr(query, "hypervisor_hostname_pattern", None), getattr(query, "marker", None)
     limit = getattr(query, "limit", None)
     if pattern is not None and (limit is not None or marker is not None):
         raise PagedPattern
-    with reading() as session:
-        after = None if marker is None else host_lookup.marker(session, marker)
-        records = hosts_view.page(session, page_size(limit), after, name_part=pattern)
-        names = [record.host.name for record in records]
-        servers = servers_view.names_by_host(session, names) if _wants_servers(query) else None
-    if pattern is not None and not records:
+    after = None if marker is None else host_lookup.marker(session, marker)
+    hosts = hosts_view.page(session, page_size(limit), after, name_part=pattern, with_cpu=with_cpu)
+    if pattern is not None and not hosts:
         raise NotFound(f"No hypervisor matching '{pattern}' could be found.")
-    return records, servers
+    names = [host.name for host in hosts]
+    return hosts, servers_view.names_by_host(session, names) if _wants_servers(query) else None
 
 
 def _wants_servers(query: Any) -> bool:
     return bool(getattr(query, "with_servers", False))
 
 
-def _links(query: Any, records: list[HostRecord]) -> list[Link] | None:
-    if not at_least("2.33") or getattr(query, "hypervisor_hostname_pattern", None) is not None or not records:
+def _links(query: Any, hosts: list[Host]) -> list[Link] | None:
+    if not at_least("2.33") or getattr(query, "hypervisor_hostname_pattern", None) is not None or not hosts:
         return None
-    last = records[-1].host
-    return next_links(len(records), page_size(query.limit), last.uuid if at_least("2.53") else last.id)
+    last = hosts[-1]
+    return next_links(len(hosts), page_size(query.limit), last.uuid if at_least("2.53") else last.id)

@@ -26,7 +26,7 @@ def index(query: queries.HostsQuery) -> HostsAnswer:
     if query.zone not in {None, "", ZONE}:
         return HostsAnswer(hosts=[])
     with reading() as session:
-        found = [host.name for host in hosts.all_hosts(session) if host.enabled]
+        found = [host.name for host in hosts_view.all_brief(session) if host.enabled]
     return HostsAnswer(hosts=[ZoneHost(host_name=name, service="compute", zone=ZONE) for name in found])
 
 

@@ -12,7 +12,7 @@ from api.nova.schemas.migration import MigrationsAnswer
 from api.pagination import MarkerNotFound, next_links, page_size
 from lmigrate.db.session import reading
 from lmigrate.db.stores import migrations_view
-from lmigrate.db.stores.migrations_view import MigrationFilter, MigrationRecord
+from lmigrate.db.stores.migrations_view import AddressedMigration, MigrationFilter
 from lmigrate.errors import MigrationNotFound
 from lmigrate.states import MigrationStatus
 
@@ -30,10 +30,10 @@ def index(query: queries.MigrationsQuery) -> MigrationsAnswer:
     return MigrationsAnswer(migrations=found, migrations_links=links if at_least("2.59") else None)
 
 
-def _page(wanted: MigrationFilter, size: int, marker: str | None) -> list[MigrationRecord]:
+def _page(wanted: MigrationFilter, size: int, marker: str | None) -> list[AddressedMigration]:
     with reading() as session:
         try:
-            return migrations_view.page(session, wanted, size, marker)
+            return migrations_view.addressed_page(session, wanted, size, marker)
         except MigrationNotFound as error:
             raise MarkerNotFound(marker=f"[{marker}]") from error
 

@@ -15,7 +15,7 @@ from api.pagination import MAX_LIMIT
 from lmigrate.db.models import Instance, Migration
 from lmigrate.db.session import reading
 from lmigrate.db.stores import migrations_view, servers_view
-from lmigrate.db.stores.migrations_view import MigrationFilter, MigrationRecord
+from lmigrate.db.stores.migrations_view import AddressedMigration, MigrationFilter
 from lmigrate.errors import AbortTooLate, ForceCompleteRefused, InstanceInvalidState, MigrationNotFound, RequestError
 from lmigrate.ids import is_uuid
 from lmigrate.migration.abort import request_abort
@@ -37,7 +37,7 @@ def index(server_id: str) -> ServerMigrationsAnswer:
     with reading() as session:
         servers_view.require(session, server_id)
         wanted = MigrationFilter(instance_uuid=server_id.lower(), statuses=tuple(IN_PROGRESS))
-        records = migrations_view.page(session, wanted, MAX_LIMIT)
+        records = migrations_view.addressed_page(session, wanted, MAX_LIMIT)
     return ServerMigrationsAnswer(migrations=[build_migration.server_migration(record) for record in records])
 
 
@@ -110,11 +110,11 @@ def _refusal(row: Migration, state: str, method: str = "abort live migration") -
     return InvalidMigrationState(migration=row.id, instance=row.instance_uuid, state=state, method=method)
 
 
-def _find(server_id: str, migration_id: str) -> MigrationRecord:
+def _find(server_id: str, migration_id: str) -> AddressedMigration:
     with reading() as session:
         servers_view.require(session, server_id)
         try:
-            record = migrations_view.one(session, migration_id)
+            record = migrations_view.addressed_one(session, migration_id)
         except MigrationNotFound:
             record = None
     if record is None or record.migration.instance_uuid != server_id.lower():

@@ -71,7 +71,7 @@ def _wanted(query: queries.ServicesQuery) -> list[Host]:
         if query.host:
             found = hosts.by_name(session, query.host)
             return [] if found is None else [found]
-        return hosts.all_hosts(session)
+        return hosts_view.all_brief(session)
 
 
 def _update_by_uuid(service_id: str, body: Any) -> ServiceAnswer:

@@ -28,9 +28,8 @@ def server_detail(record: ServerRecord, sightings: Sequence[DomainSighting], vol
 
 
 def _common(record: ServerRecord) -> dict[str, Any]:
-    migration = record.migration
     same = {name: getattr(record.instance, name) for name in Server.model_fields if name != "migration_id"}
-    return same | {"migration_id": None if migration is None else migration.id}
+    return same | {"migration_id": record.migration_id}
 
 
 def _disk(row: BlockDeviceMapping, record: VolumeRecord | None) -> Disk:

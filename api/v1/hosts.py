@@ -25,7 +25,7 @@ def list_hosts(query: HostsQuery) -> Hosts:
         after = None if query.marker is None else hosts.by_name(session, query.marker)
         if query.marker is not None and after is None:
             raise MarkerNotFound(marker=query.marker)
-        records = hosts_view.page(session, query.limit, after, name_part=query.name)
+        records = hosts_view.with_use(session, hosts_view.page(session, query.limit, after, name_part=query.name))
     full = len(records) == query.limit
     return Hosts(hosts=[build_host.host(record) for record in records], next_marker=records[-1].host.name if full else None)
 

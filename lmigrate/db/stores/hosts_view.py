@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from lmigrate.db.models import Host, Instance, Migration, Reservation
 from lmigrate.states import IN_PROGRESS, MIGRATABLE
+
+#: without the documents of some kB that a daemon writes of its host: who shows a thousand hosts shows none of them
+BRIEF = (defer(Host.cpu), defer(Host.connector))
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,24 @@ class HostRecord:
     use: HostUse
 
 
-def page(session: Session, limit: int, marker: Host | None = None, *, name_part: str | None = None) -> list[HostRecord]:
-    """At most ``limit`` hosts by id, after ``marker``."""
-    query = select(Host).order_by(Host.id).limit(limit)
+def page(session: Session, limit: int, marker: Host | None = None, *, name_part: str | None = None, with_cpu: bool = False) -> list[Host]:
+    """At most ``limit`` hosts by id, after ``marker``; without ``connector``, and without ``cpu`` unless it is asked for."""
+    query = select(Host).order_by(Host.id).limit(limit).options(*(BRIEF[1:] if with_cpu else BRIEF))
     if marker is not None:
         query = query.where(Host.id > marker.id)
     if name_part is not None:
         query = query.where(Host.name.contains(name_part, autoescape=True))
-    return with_use(session, list(session.scalars(query)))
+    return list(session.scalars(query))
+
+
+def all_brief(session: Session) -> list[Host]:
+    """Every host by name, without ``cpu`` and ``connector``."""
+    return list(session.scalars(select(Host).order_by(Host.name).options(*BRIEF)))
 
 
 def named_like(session: Session, part: str) -> list[Host]:
-    """The hosts with ``part`` in their name, by id."""
-    return list(session.scalars(select(Host).where(Host.name.contains(part, autoescape=True)).order_by(Host.id)))
+    """The hosts with ``part`` in their name, by id, without ``cpu`` and ``connector``."""
+    return list(session.scalars(select(Host).where(Host.name.contains(part, autoescape=True)).order_by(Host.id).options(*BRIEF)))
 
 
 def by_uuid(session: Session, uuid: str) -> Host | None:

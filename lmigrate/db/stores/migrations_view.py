@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, false, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer, load_only
 
 from lmigrate.db.models import Host, Instance, InstanceAction, InstanceActionEvent, Migration, MigrationStep, ProgressSample
 from lmigrate.db.stores.paging import newest_first
@@ -18,6 +18,16 @@ from lmigrate.states import MigrationStatus
 
 #: what fits into the 64 bits of a row id
 _MAX_ID = 2**63 - 1
+
+#: documents that only the steps read
+_UNSEEN = (defer(Migration.migrate_data), defer(Migration.held_known))
+#: what Nova's wire tells of a migration
+_ON_WIRE = (
+    *(Migration.id, Migration.uuid, Migration.instance_uuid, Migration.status, Migration.source_host, Migration.dest_host),
+    *(Migration.created_at, Migration.updated_at, Migration.user_id, Migration.project_id),
+    *(Migration.memory_total_bytes, Migration.memory_processed_bytes, Migration.memory_remaining_bytes),
+    *(Migration.disk_total_bytes, Migration.disk_processed_bytes, Migration.disk_remaining_bytes),
+)
 
 
 @dataclass(frozen=True)
@@ -37,12 +47,19 @@ class MigrationFilter:
 
 @dataclass(frozen=True)
 class MigrationRecord:
-    """One migration and what its row in a list shows."""
+    """One migration with the guest's name and the newest progress."""
 
     migration: Migration
     instance_name: str | None
-    dest_address: str | None  # what the source's libvirtd connects to
-    sample: ProgressSample | None  # the newest
+    sample: ProgressSample | None
+
+
+@dataclass(frozen=True)
+class AddressedMigration:
+    """One migration and what the source's libvirtd connects to."""
+
+    migration: Migration
+    dest_address: str | None
 
 
 @dataclass(frozen=True)
@@ -56,17 +73,23 @@ class MigrationDetail:
 
 
 def page(session: Session, wanted: MigrationFilter, limit: int, marker: str | None = None) -> list[MigrationRecord]:
-    """At most ``limit`` migrations, newest first, after ``marker`` (a uuid or an id).
+    """At most ``limit`` migrations, newest first, after ``marker`` (a uuid or an id), without what only the steps read.
 
     Raises:
         MigrationNotFound: there is no migration ``marker``.
     """
-    after = None
-    if marker is not None:
-        last = find(session, marker)
-        after = (last.created_at, last.id)
-    query = newest_first(_filtered(wanted), Migration.created_at, Migration.id, after, limit)
+    query = _page(session, wanted, limit, marker).options(*_UNSEEN)
     return _with_details(session, list(session.scalars(query)))
+
+
+def addressed_page(session: Session, wanted: MigrationFilter, limit: int, marker: str | None = None) -> list[AddressedMigration]:
+    """The same page, with the columns that Nova's wire shows and no others.
+
+    Raises:
+        MigrationNotFound: there is no migration ``marker``.
+    """
+    query = _page(session, wanted, limit, marker).options(load_only(*_ON_WIRE, raiseload=True))
+    return _addressed(session, list(session.scalars(query)))
 
 
 def find(session: Session, reference: str) -> Migration:
@@ -85,13 +108,13 @@ def find(session: Session, reference: str) -> Migration:
     return found
 
 
-def one(session: Session, reference: str) -> MigrationRecord:
-    """The migration of that id or uuid, as a list shows it.
+def addressed_one(session: Session, reference: str) -> AddressedMigration:
+    """The migration of that id or uuid.
 
     Raises:
         MigrationNotFound: there is none.
     """
-    return _with_details(session, [find(session, reference)])[0]
+    return _addressed(session, [find(session, reference)])[0]
 
 
 def detail(session: Session, reference: str) -> MigrationDetail:
@@ -114,6 +137,14 @@ def detail(session: Session, reference: str) -> MigrationDetail:
         events=tuple(session.scalars(events.order_by(InstanceActionEvent.id))),
         samples=tuple(session.scalars(samples.order_by(ProgressSample.id))),
     )
+
+
+def _page(session: Session, wanted: MigrationFilter, limit: int, marker: str | None) -> Select[Any]:
+    after = None
+    if marker is not None:
+        last = find(session, marker)
+        after = (last.created_at, last.id)
+    return newest_first(_filtered(wanted), Migration.created_at, Migration.id, after, limit)
 
 
 def _filtered(wanted: MigrationFilter) -> Select[Any]:
@@ -145,11 +176,14 @@ def _with_details(session: Session, migrations: Sequence[Migration]) -> list[Mig
     uuids = {migration.instance_uuid for migration in migrations}
     names = dict(session.execute(select(Instance.uuid, Instance.name).where(Instance.uuid.in_(uuids))).all())
     samples = _newest_samples(session, [migration.id for migration in migrations])
+    return [MigrationRecord(one, names.get(one.instance_uuid), samples.get(one.id)) for one in migrations]
+
+
+def _addressed(session: Session, migrations: Sequence[Migration]) -> list[AddressedMigration]:
     wanted = {migration.dest_host for migration in migrations if migration.dest_host}
-    addresses = dict(session.execute(select(Host.name, Host.migration_address).where(Host.name.in_(wanted))).all())
-    return [
-        MigrationRecord(one, names.get(one.instance_uuid), addresses.get(one.dest_host or ""), samples.get(one.id)) for one in migrations
-    ]
+    query = select(Host.name, Host.migration_address).where(Host.name.in_(wanted))
+    addresses = dict(session.execute(query).all()) if wanted else {}
+    return [AddressedMigration(one, addresses.get(one.dest_host or "")) for one in migrations]
 
 
 def _newest_samples(session: Session, ids: list[int]) -> dict[int, ProgressSample]:

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, false, func, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy import Select, false, func, select
+from sqlalchemy.orm import Session, load_only
 
 from lmigrate.db.models import BlockDeviceMapping, DomainSighting, Host, Instance, Migration
 from lmigrate.db.stores import name_pattern
 from lmigrate.db.stores.paging import newest_first
 from lmigrate.errors import InstanceNotFound
 from lmigrate.states import TERMINAL, PowerState, TaskState, VmState
+
+#: what says whether a host is up
+_JUDGED = load_only(Host.name, Host.enabled, Host.forced_down, Host.last_seen_at, Host.libvirt_ok, Host.down_reason, raiseload=True)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class ServerRecord:
     instance: Instance
     disks: tuple[BlockDeviceMapping, ...]
     host: Host | None
-    migration: Migration | None  # the one that has not ended
+    migration_id: int | None  # of the one that has not ended
 
 
 @dataclass(frozen=True)
@@ -179,10 +182,11 @@ def _disks(session: Session, uuids: list[str]) -> dict[str, list[BlockDeviceMapp
 
 
 def _hosts(session: Session, names: set[str]) -> dict[str, Host]:
-    query = select(Host).where(Host.name.in_(names)).options(defer(Host.cpu), defer(Host.connector))
+    query = select(Host).where(Host.name.in_(names)).options(_JUDGED)
     return {host.name: host for host in session.scalars(query)} if names else {}
 
 
-def _running(session: Session, uuids: list[str]) -> dict[str, Migration]:
-    query = select(Migration).where(and_(Migration.instance_uuid.in_(uuids), Migration.status.not_in(list(TERMINAL))))
-    return {migration.instance_uuid: migration for migration in session.scalars(query)}
+def _running(session: Session, uuids: list[str]) -> dict[str, int]:
+    query = select(Migration.instance_uuid, Migration.id)
+    query = query.where(Migration.instance_uuid.in_(uuids), Migration.status.not_in(list(TERMINAL)))
+    return dict(session.execute(query).all())

@@ -1,4 +1,4 @@
-"""A list costs the same number of queries whatever its length."""
+"""A list costs the same number of queries whatever its length, and reads no more than it shows."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,3 +60,23 @@ def test_no_query_per_row(client: FlaskClient, save: Save, path: str, monkeypatc
     with counted() as many:
         assert client.get(path, headers=headers).status_code == 200
     assert len(few) == len(many) <= MOST
+
+
+#: documents of some kB each
+HEAVY = {"hosts.cpu", "hosts.connector", "migrations.migrate_data", "migrations.held_known"}
+
+
+@pytest.mark.parametrize("path", [*LISTS, "/v2.1/os-availability-zone/detail"])
+def test_no_list_reads_documents_that_it_does_not_show(client: FlaskClient, save: Save, path: str) -> None:
+    populate(save, 0, 2)
+    with counted() as statements:
+        assert client.get(path, headers={"OpenStack-API-Version": "compute 2.96"}).status_code == 200
+    assert statements
+    assert [name for name in HEAVY if any(name in statement for statement in statements)] == []
+
+
+@pytest.mark.parametrize("version", ["2.1", "2.28", "2.87"])
+def test_hypervisors_show_their_cpu_where_nova_did(client: FlaskClient, save: Save, version: str) -> None:
+    populate(save, 0, 2)
+    answer = client.get("/v2.1/os-hypervisors/detail", headers={"OpenStack-API-Version": f"compute {version}"}).get_json()
+    assert all("model" in hypervisor["cpu_info"] for hypervisor in answer["hypervisors"])
