@@ -1,17 +1,22 @@
-"""How PostgreSQL would go about the queries of a request."""
+"""How PostgreSQL would go about the queries of a request, and how many rows that makes it read."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from lmigrate.db.session import engine
-from tests.factories.fleet import Fleet, instance_uuid
+from tests.factories.fleet import Fleet, instance_uuid, volume_uuid
 
-_TABLES = r"(?:instances|migrations|block_device_mappings|instance_\w+|progress_samples|migration_steps|domain_sightings)\b"
+_TABLES = (
+    r"(?:instances|migrations|block_device_mappings|instance_\w+|progress_samples|migration_steps|domain_sightings"
+    r"|volumes|volume_attachments|audit_events)\b"
+)
 #: a whole table, or a whole index of one with a condition that the index does not have
 WHOLE = re.compile(
     rf"Seq Scan on {_TABLES}|Index (?:Only )?Scan (?:Backward )?using (?!ix_instances_busy|ix_instances_anom)\w+ on {_TABLES}.*\n *Filter:"
@@ -46,6 +51,7 @@ def requests(fleet: Fleet) -> list[str]:
         "/v2.1/os-migrations?limit=100&source_compute=node0005",
         "/v2.1/os-migrations?limit=100&status=running",
         "/v2.1/os-migrations?limit=100&status=error",
+        "/v2.1/os-migrations?limit=100&status=failed",
         f"/v2.1/os-migrations?limit=100&instance_uuid={instance_uuid(77)}",
         "/v2.1/os-migrations?limit=100&changes-since=2040-01-01T00:00:00Z",
         "/v2.1/os-migrations?limit=100&user_id=nobody",
@@ -61,6 +67,18 @@ def requests(fleet: Fleet) -> list[str]:
         "/v1/migrations?limit=100",
         "/v1/migrations?request_id=req-x",
         f"/v1/migrations/{fleet.migrations}",
+        "/v1/volumes?limit=100",
+        "/v1/volumes?limit=100&backend=san1",
+        "/v1/volumes?name=volume-70",
+        f"/v1/volumes/{volume_uuid(70)}",
+        "/v1/audit?limit=100",
+        f"/v1/audit?limit=100&marker={fleet.migrations // 2}",
+        "/v1/audit?limit=100&user=operator7",
+        "/v1/audit?limit=100&operation=nova.services_update",
+        "/v1/audit?limit=100&refused=true",
+        "/v1/audit?limit=100&refused=false",
+        "/v1/audit?request_id=req-x",
+        "/v1/audit?since=2040-01-01T00:00:00Z",
     ]
 
 
@@ -85,3 +103,22 @@ def plan_of(statement: str, parameters: Any, *, avoids_scans: bool = False) -> s
     with engine().connect() as connection:
         connection.exec_driver_sql(f"SET LOCAL enable_seqscan = {'off' if avoids_scans else 'on'}")
         return "\n".join(str(line) for (line,) in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
+
+
+def rows_read(statement: str, parameters: Any) -> int:
+    """How many rows of tables that grow with the fleet the query reads, those included that it then leaves out."""
+    with engine().connect() as connection:
+        told = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", parameters).scalar_one()
+    (plan,) = json.loads(told) if isinstance(told, str) else told
+    return round(sum(_read_by(node) for node in _nodes(plan["Plan"]) if re.fullmatch(_TABLES, node.get("Relation Name", ""))))
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", []):
+        yield from _nodes(inner)
+
+
+def _read_by(node: dict[str, Any]) -> float:
+    each = sum(node.get(name, 0) for name in ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck"))
+    return float(each * node["Actual Loops"])

@@ -34,6 +34,11 @@ def instance_uuid(number: int) -> str:
     return f"10000000-0000-4000-8000-{number:012x}"
 
 
+def volume_uuid(number: int) -> str:
+    """The UUID of the volume with that number; each tenth instance has the one of its own number."""
+    return f"70000000-0000-4000-8000-{number:012x}"
+
+
 def fill(fleet: Fleet) -> None:
     """Write the fleet into the database of the settings, which has to be a PostgreSQL, and gather statistics."""
     numbers = asdict(fleet)

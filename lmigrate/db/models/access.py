@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, String, Text
+from sqlalchemy import ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lmigrate.db.base import Base, RowId
 from lmigrate.db.clock import utcnow
 from lmigrate.states import Role
+
+
+def _partial(name: str, condition: str) -> Index:
+    return Index(name, "at", "id", sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 class ApiToken(Base):
@@ -35,12 +39,18 @@ class AuditEvent(Base):
     """One request that wanted to change something.  ``status`` is empty while it runs, and stays so if the API died in it."""
 
     __tablename__ = "audit_events"
-    __table_args__ = (Index("ix_audit_events_at_id", "at", "id"),)
+    __table_args__ = (  # one for each thing that the audit is searched by, newest first
+        Index("ix_audit_events_at_id", "at", "id"),
+        Index(None, "user_id", "at", "id"),
+        Index(None, "operation", "at", "id"),
+        _partial("ix_audit_events_refused", "status >= 400"),
+        _partial("ix_audit_events_done", "status < 400 OR status IS NULL"),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     at: Mapped[datetime] = mapped_column(default=utcnow)
     request_id: Mapped[str] = mapped_column(String(40), index=True)
-    user_id: Mapped[str | None] = mapped_column(String(255), index=True)  # None: nobody knows who it was
+    user_id: Mapped[str | None] = mapped_column(String(255))  # None: nobody knows who it was
     token_uuid: Mapped[str | None] = mapped_column(String(36))
     role: Mapped[Role | None]
     address: Mapped[str] = mapped_column(String(45))

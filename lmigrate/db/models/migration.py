@@ -29,6 +29,7 @@ class Migration(Base):
             postgresql_where=text(f"status NOT IN ({_TERMINAL_SQL})"),
         ),
         Index("ix_migrations_created_at_id", "created_at", "id"),
+        Index(None, "status", "created_at", "id"),
         Index(None, "user_id", "created_at", "id"),
         Index(None, "project_id", "created_at", "id"),
     )
@@ -47,7 +48,7 @@ class Migration(Base):
     disk_over_commit: Mapped[bool | None]  # None: as False (the space is checked by virtual size)
 
     # Where it stands
-    status: Mapped[MigrationStatus] = mapped_column(default=MigrationStatus.ACCEPTED, index=True)
+    status: Mapped[MigrationStatus] = mapped_column(default=MigrationStatus.ACCEPTED)
     phase: Mapped[Phase] = mapped_column(default=Phase.FORWARD)
     attempt: Mapped[int] = mapped_column(default=1)  # one more for each further destination
     source_host: Mapped[str] = mapped_column(String(63), index=True)

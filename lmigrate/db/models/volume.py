@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lmigrate.db.base import Base, RowId
@@ -17,11 +17,15 @@ class Volume(Base):
     """One volume of one backend.  ``location`` is the driver's: a target and LUN, an export, a pool and image."""
 
     __tablename__ = "volumes"
-    __table_args__ = (UniqueConstraint("backend", "source_name"),)
+    __table_args__ = (
+        UniqueConstraint("backend", "source_name"),
+        Index(None, "created_at", "uuid"),
+        Index(None, "backend", "created_at", "uuid"),
+    )
 
     uuid: Mapped[str] = mapped_column(String(36), primary_key=True)
     name: Mapped[str] = mapped_column(String(255), index=True)
-    backend: Mapped[str] = mapped_column(String(63), index=True)  # a name in the settings
+    backend: Mapped[str] = mapped_column(String(63))  # a name in the settings
     source_name: Mapped[str] = mapped_column(String(255))  # <source name='…'> of a domain's disk, by which the volume is known
     location: Mapped[dict[str, Any]]
     size_bytes: Mapped[int]
