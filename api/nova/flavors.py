@@ -7,6 +7,7 @@ import re
 from api.errors import NotFound
 from api.nova.blueprint import route
 from api.nova.build_server import links
+from api.nova.schemas import queries
 from api.nova.schemas.flavor import ExtraSpecsAnswer, FlavorAnswer, FlavorsAnswer, FlavorShown
 
 _NAME = re.compile(r"([1-9]\d{0,5})vcpu-([1-9]\d{0,9})mib", re.ASCII)
@@ -16,15 +17,17 @@ class FlavorNotFound(NotFound):
     """Flavor {flavor} could not be found."""
 
 
-@route("GET", "/flavors", answer=FlavorsAnswer)
-def index() -> FlavorsAnswer:
+@route("GET", "/flavors", query=queries.FLAVORS, answer=FlavorsAnswer)
+def index(query: queries.FlavorsQuery) -> FlavorsAnswer:
     """List flavors: none."""
+    del query
     return FlavorsAnswer()
 
 
-@route("GET", "/flavors/detail", answer=FlavorsAnswer)
-def detail() -> FlavorsAnswer:
+@route("GET", "/flavors/detail", query=queries.FLAVORS, answer=FlavorsAnswer)
+def detail(query: queries.FlavorsQuery) -> FlavorsAnswer:
     """List flavors: none."""
+    del query
     return FlavorsAnswer()
 
 

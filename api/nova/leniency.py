@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
+
+
+@dataclass(frozen=True)
+class Many:
+    """A parameter of which every value counts; of others the last one does."""
+
+
+@dataclass(frozen=True)
+class Once:
+    """A parameter that is refused when it is given twice."""
+
 
 TRUE_WORDS = ("True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes")
 FALSE_WORDS = ("False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no")
-_BOOLEAN_SCHEMA = {"type": ["boolean", "string"], "enum": [True, *TRUE_WORDS, False, *FALSE_WORDS]}
-_AUTO_SCHEMA = {"type": ["boolean", "string"], "enum": [True, *TRUE_WORDS, False, *FALSE_WORDS, "auto"]}
+BOOLEAN_WORDS = [True, *TRUE_WORDS, False, *FALSE_WORDS]
+_BOOLEAN_SCHEMA = {"type": ["boolean", "string"], "enum": BOOLEAN_WORDS}
+_AUTO_SCHEMA = {"type": ["boolean", "string"], "enum": [*BOOLEAN_WORDS, "auto"]}
 
 
 def _boolean(value: object) -> bool:
@@ -41,14 +55,31 @@ def _digits(value: object) -> int:
     """``limit=5``; also a JSON number."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
         return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise ValueError(f"{value!r} does not match '^[0-9]*$'")
+
+
+def _expression(value: object) -> str:
+    text = str(value)
+    try:
+        re.compile(text)
+    except (
+        re.error,
+        OverflowError,
+        RecursionError,
+        FutureWarning,
+    ):  # the last one where warnings are errors: it may mean something else one day
+        text = ""
+    if not text:  # which would be an expression, but matches whatever there is
+        raise ValueError(f"{value!r} is not a 'regex'")
+    return text
 
 
 Boolean = Annotated[bool, BeforeValidator(_boolean), WithJsonSchema(_BOOLEAN_SCHEMA)]
 BooleanOrAuto = Annotated[bool | Literal["auto"], BeforeValidator(_boolean_or_auto), WithJsonSchema(_AUTO_SCHEMA)]
 HostName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]*$")]
 Reason = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255)]
-NonNegative = Annotated[int, BeforeValidator(_digits), Field(ge=0)]
+NonNegative = Annotated[int, BeforeValidator(_digits), WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,18}$"})]
+Regex = Annotated[str, BeforeValidator(_expression), WithJsonSchema({"type": "string", "format": "python-regex", "minLength": 1})]
 DateTime = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]

@@ -15,6 +15,8 @@ from api.nova.versioned import model_at
 
 Spec = dict[str, Any]
 
+#: from 2.53 on anything else in their place is refused; before, it is a number or what to do
+_UUIDS = {"hypervisor_id", "service_id"}
 _FAULT: Spec = {
     "type": "object",
     "minProperties": 1,
@@ -50,7 +52,7 @@ def _operation(operation: Operation, version: Microversion) -> Spec:
     made: Spec = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "parameters": [*_path(operation), *_query(operation, version)],
+        "parameters": [*_path(operation, version), *_query(operation, version)],
         "responses": {str(operation.status): _answer(operation, version), "default": _response("A fault.", _FAULT)},
     }
     if operation.body:
@@ -69,9 +71,11 @@ def _response(description: str, schema: Spec) -> Spec:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _path(operation: Operation) -> Iterator[Spec]:
+def _path(operation: Operation, version: Microversion) -> Iterator[Spec]:
     for name in re.findall(r"<(\w+)>", operation.path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
+        is_uuid = name in _UUIDS and version >= Microversion(2, 53)
+        schema = {"type": "string", **({"format": "uuid"} if is_uuid else {"minLength": 1, "maxLength": 255})}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _query(operation: Operation, version: Microversion) -> Iterator[Spec]:

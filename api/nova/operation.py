@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from api.body import json_object
 from api.errors import NotFound
 from api.microversions import Microversion, current
+from api.nova.leniency import Many, Once
 from api.nova.versioned import ALWAYS, Span, Versioned, dump
 from lmigrate.errors import RequestError
 
@@ -89,15 +90,28 @@ def shape_at(shapes: ByVersion, version: Microversion) -> type[BaseModel]:
 
 
 def parse_query(shapes: ByVersion) -> BaseModel:
-    """The query string; where a parameter is given twice the last counts, as in Nova.
+    """The query string; where a parameter is given twice the last counts, as in Nova, unless its field says otherwise.
 
     Raises:
         InvalidQuery: it does not fit.
     """
+    shape = shape_at(shapes, current())
     try:
-        return shape_at(shapes, current()).model_validate(dict(request.args.items(multi=True)))
+        return shape.model_validate(_given(shape))
     except ValidationError as error:
         raise _complaint(InvalidQuery, error) from error
+
+
+def _given(shape: type[BaseModel]) -> dict[str, Any]:
+    found: dict[str, Any] = dict(request.args.items(multi=True))
+    for name, field_info in shape.model_fields.items():
+        wire = field_info.alias or name
+        values = request.args.getlist(wire)
+        if values and Many() in field_info.metadata:
+            found[wire] = values
+        elif len(values) > 1 and Once() in field_info.metadata:
+            raise InvalidQuery(field=wire, value=_shown(values), reason=f"{_shown(values)} is too long")
+    return found
 
 
 def parse_body(shapes: ByVersion) -> BaseModel:
@@ -115,7 +129,7 @@ def parse_body(shapes: ByVersion) -> BaseModel:
 
 def _complaint(kind: type[RequestError], error: ValidationError) -> RequestError:
     first = error.errors(include_url=False, include_context=False)[0]
-    path = [str(part) for part in first["loc"]]
+    path = [part for part in first["loc"] if isinstance(part, str)]  # of several values of one parameter it is that parameter
     if first["type"] == "missing":
         path, reason = path[:-1], f"{path[-1]!r} is a required property"
     elif first["type"] == "extra_forbidden":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lmigrate.db.models import Host, Instance
-from lmigrate.db.stores.servers_view import ServerFilter
+from lmigrate.db.stores.servers_view import Shown
 from lmigrate.states import MIGRATABLE, PowerState, TaskState, VmState
 
 _STATUS = {
@@ -45,19 +45,19 @@ def power_state(instance: Instance) -> int:
     return _POWER[instance.power_state]
 
 
-def with_status(name: str) -> ServerFilter:
-    """The filter for a status of the wire; a word that Nova does not know finds nothing."""
+def with_status(name: str) -> Shown:
+    """The states for a status of the wire; a word that Nova does not know finds nothing."""
     wanted = name.upper()
     if wanted == "MIGRATING":
-        return ServerFilter(vm_states=tuple(MIGRATABLE), is_migrating=True)
+        return Shown(tuple(MIGRATABLE), is_migrating=True)
     states = tuple(state for state, status in _STATUS.items() if status == wanted)
     shown_as_migrating = bool(set(states) & MIGRATABLE)
-    return ServerFilter(vm_states=states, is_migrating=False if shown_as_migrating else None)
+    return Shown(states, is_migrating=False if shown_as_migrating else None)
 
 
-def with_power_state(number: int) -> tuple[PowerState, ...]:
+def with_power_state(number: str) -> tuple[PowerState, ...]:
     """The power states that Nova gives that number."""
-    return tuple(state for state, nova in _POWER.items() if nova == number)
+    return tuple(state for state, nova in _POWER.items() if str(nova) == number)
 
 
 def host_status(host: Host | None, down_reason: str | None) -> str:

@@ -50,10 +50,11 @@ class Range:
 
 @dataclass
 class Method:
-    """One method of a controller: when it is served, and how its answers look."""
+    """One method of a controller: when it is served, and how its queries and answers look."""
 
     served: Range = Range()
     answers: list[tuple[str, Range]] = field(default_factory=list)  # name of the schema → when it holds
+    queries: list[tuple[str, Range]] = field(default_factory=list)
 
 
 class NovaSchemas:
@@ -78,6 +79,16 @@ class NovaSchemas:
                     schema = getattr(self._schemas(module), name)
                     return None if schema == {"type": "null"} else schema
         raise LookupError(f"Nova has no schema for {method} {path} in {version}")
+
+    def query(self, method: str, path: str, version: Microversion) -> dict[str, Any]:
+        """The JSON schema of the query string: an array of words by parameter."""
+        module, methods = self._methods(method, path)
+        for one in methods:
+            for name, holds in one.queries:
+                if version in one.served and version in holds:
+                    found: dict[str, Any] = getattr(self._schemas(module), name)
+                    return found
+        raise LookupError(f"Nova has no query schema for {method} {path} in {version}")
 
     def named(self, module: str, name: str) -> dict[str, Any]:
         """A schema that belongs to no microversion: of what is asked before one is chosen."""
@@ -134,10 +145,11 @@ def _method(function: ast.FunctionDef) -> Method:
             continue
         if decorator.func.attr == "api_version":
             made.served = _range(decorator.args)
-        elif decorator.func.attr == "response_body_schema":
+        elif decorator.func.attr in {"response_body_schema", "query_schema"}:
             schema = decorator.args[0]
             assert isinstance(schema, ast.Attribute)
-            made.answers.append((schema.attr, _range(decorator.args[1:])))
+            kept = made.queries if decorator.func.attr == "query_schema" else made.answers
+            kept.append((schema.attr, _range(decorator.args[1:])))
     return made
 
 

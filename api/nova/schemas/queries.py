@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.nova.leniency import Boolean, DateTime, HostName, NonNegative
+from api.nova.leniency import Boolean, DateTime, HostName, NonNegative, Once
 
 
 class Lenient(BaseModel):
@@ -22,62 +22,29 @@ class Paged(Lenient):
     marker: str | None = None
 
 
-class Changes(Paged):
+class PagedOnce(Paged):
+    """The same, neither given twice."""
+
+    limit: Annotated[NonNegative | None, Once()] = None
+    marker: Annotated[str | None, Once()] = None
+
+
+class Since(PagedOnce):
+    """What has changed since then."""
+
+    changes_since: Annotated[DateTime | None, Once()] = Field(None, alias="changes-since")
+
+
+class Changes(Since):
     """A span of last changes."""
 
-    changes_since: DateTime | None = Field(None, alias="changes-since")
-    changes_before: DateTime | None = Field(None, alias="changes-before")
+    changes_before: Annotated[DateTime | None, Once()] = Field(None, alias="changes-before")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.changes_since and self.changes_before and self.changes_before < self.changes_since:
             raise ValueError("The value of changes-since must be less than or equal to changes-before.")
         return self
-
-
-class ServersQuery(Changes):
-    """Filters of the list of servers."""
-
-    name: str | None = Field(None, description="Part of the name, or a simple regular expression.")
-    hostname: str | None = None
-    instance_name: str | None = None
-    host: str | None = None
-    node: str | None = None
-    status: str | None = None
-    vm_state: str | None = None
-    task_state: str | None = None
-    power_state: NonNegative | None = None
-    uuid: str | None = None
-    flavor: str | None = None
-    project_id: str | None = None
-    user_id: str | None = None
-    all_tenants: str | None = None
-    tenant_id: str | None = None
-    deleted: str | None = None
-    locked: str | None = None
-    sort_key: str | None = None
-    sort_dir: str | None = None
-    image: str | None = None
-    ip: str | None = None
-    ip6: str | None = None
-    access_ip_v4: str | None = None
-    access_ip_v6: str | None = None
-    key_name: str | None = None
-    reservation_id: str | None = None
-    tags: str | None = None
-    tags_any: str | None = Field(None, alias="tags-any")
-    not_tags: str | None = Field(None, alias="not-tags")
-    not_tags_any: str | None = Field(None, alias="not-tags-any")
-
-
-#: filters by what no server here has; a server without tags passes those that begin with "not"
-NEVER_HERE = ("image", "ip", "ip6", "access_ip_v4", "access_ip_v6", "key_name", "reservation_id", "tags", "tags_any")
-
-
-class ServersQuery275(ServersQuery):
-    """2.75: what is not known is refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class MigrationsQuery(Lenient):
@@ -91,12 +58,10 @@ class MigrationsQuery(Lenient):
     hidden: str | None = None
 
 
-class MigrationsQuery259(MigrationsQuery, Paged):
+class MigrationsQuery259(MigrationsQuery, Since):
     """2.59: pages, and changes since; what is not known is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    changes_since: DateTime | None = Field(None, alias="changes-since")
 
 
 class MigrationsQuery266(MigrationsQuery, Changes):
@@ -108,19 +73,17 @@ class MigrationsQuery266(MigrationsQuery, Changes):
 class MigrationsQuery280(MigrationsQuery266):
     """2.80: by user and project."""
 
-    user_id: str | None = None
-    project_id: str | None = None
+    user_id: Annotated[str | None, Once()] = None
+    project_id: Annotated[str | None, Once()] = None
 
 
-class HypervisorsQuery253(BaseModel):
+class HypervisorsQuery253(PagedOnce):
     """2.53: by part of the name, with the servers on each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    limit: NonNegative | None = None
-    marker: str | None = None
-    hypervisor_hostname_pattern: HostName | None = None
-    with_servers: Boolean = False
+    hypervisor_hostname_pattern: Annotated[HostName | None, Once()] = None
+    with_servers: Annotated[Boolean, Once()] = False
 
 
 class HypervisorQuery253(BaseModel):
@@ -128,7 +91,7 @@ class HypervisorQuery253(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    with_servers: Boolean = False
+    with_servers: Annotated[Boolean, Once()] = False
 
 
 class ServicesQuery(Lenient):
@@ -162,14 +125,10 @@ class LimitsQuery275(LimitsQuery):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ActionsQuery258(BaseModel):
+class ActionsQuery258(Since):
     """2.58: pages, and changes since."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    limit: NonNegative | None = None
-    marker: str | None = None
-    changes_since: DateTime | None = Field(None, alias="changes-since")
 
 
 class ActionsQuery266(Changes):
@@ -185,7 +144,34 @@ class VolumeAttachmentsQuery(Lenient):
     offset: NonNegative = 0
 
 
-SERVERS: dict[str, type[BaseModel]] = {"2.1": ServersQuery, "2.75": ServersQuery275}
+class VolumeAttachmentsQuery275(VolumeAttachmentsQuery):
+    """2.75: what is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+FlavorSortKey = Literal[
+    "created_at", "description", "disabled", "ephemeral_gb", "flavorid", "id", "is_public", "memory_mb", "name",
+    "root_gb", "rxtx_factor", "swap", "updated_at", "vcpu_weight", "vcpus",
+]  # fmt: skip
+
+
+class FlavorsQuery(Paged):
+    """What narrows and orders a list of flavors; here it is empty."""
+
+    is_public: str | None = None
+    min_ram: str | None = Field(None, alias="minRam")
+    min_disk: str | None = Field(None, alias="minDisk")
+    sort_key: FlavorSortKey | None = None
+    sort_dir: Literal["asc", "desc"] | None = None
+
+
+class FlavorsQuery275(FlavorsQuery):
+    """2.75: what is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 MIGRATIONS: dict[str, type[BaseModel]] = {
     "2.1": MigrationsQuery,
     "2.59": MigrationsQuery259,
@@ -198,4 +184,5 @@ SERVICES: dict[str, type[BaseModel]] = {"2.1": ServicesQuery, "2.75": ServicesQu
 HOSTS: dict[str, type[BaseModel]] = {"2.1": HostsQuery}
 LIMITS: dict[str, type[BaseModel]] = {"2.1": LimitsQuery, "2.75": LimitsQuery275}
 ACTIONS: dict[str, type[BaseModel]] = {"2.1": Lenient, "2.58": ActionsQuery258, "2.66": ActionsQuery266}
-VOLUME_ATTACHMENTS: dict[str, type[BaseModel]] = {"2.1": VolumeAttachmentsQuery}
+VOLUME_ATTACHMENTS: dict[str, type[BaseModel]] = {"2.1": VolumeAttachmentsQuery, "2.75": VolumeAttachmentsQuery275}
+FLAVORS: dict[str, type[BaseModel]] = {"2.1": FlavorsQuery, "2.75": FlavorsQuery275}

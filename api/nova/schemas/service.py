@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from api.nova.leniency import Boolean, HostName, Reason
+from api.nova.leniency import BOOLEAN_WORDS, Boolean, HostName, Reason
 from api.nova.schemas.hypervisor import State, Status
 from api.nova.times import Moment
 from api.nova.versioned import OmitNone, Versioned, since, until
@@ -61,26 +61,57 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _is_given(value: object) -> object:
+    if value is None:
+        raise ValueError("None is not of type 'string'")
+    return value
+
+
+#: what may be left out, but not be null
+Given = BeforeValidator(_is_given)
+_FLAG, _REASON = {"type": ["boolean", "string"], "enum": BOOLEAN_WORDS}, {"type": "string", "minLength": 1, "maxLength": 255}
+
+
 class ServiceChange(_Strict):
     """2.1: which service; what to do with it is in the path."""
 
     host: HostName
     binary: Binary
-    disabled_reason: Reason | None = None
+    disabled_reason: Annotated[Reason | None, Given] = None
 
 
 class ServiceChange211(ServiceChange):
     """2.11: force-down."""
 
-    forced_down: Boolean | None = None
+    forced_down: Annotated[Boolean | None, Given] = None
+
+
+def _switch(**fields: Any) -> dict[str, Any]:
+    """One of the ways to say what to do, as a JSON schema: the first field is needed."""
+    return {"type": "object", "properties": fields, "required": [next(iter(fields))], "additionalProperties": False}
+
+
+#: a reason goes with what is not enabled, and something has to be asked for
+_SWITCHES = [
+    _switch(status={"const": "enabled"}, forced_down=_FLAG),
+    _switch(status={"const": "disabled"}, disabled_reason=_REASON, forced_down=_FLAG),
+    _switch(forced_down=_FLAG, disabled_reason=_REASON),
+]
+
+
+def _one_switch(schema: dict[str, Any]) -> None:
+    del schema["properties"], schema["type"], schema["additionalProperties"]
+    schema["anyOf"] = _SWITCHES
 
 
 class ServiceChange253(_Strict):
     """2.53: what to do; which service is in the path."""
 
-    status: Status | None = None
-    disabled_reason: Reason | None = None
-    forced_down: Boolean | None = None
+    model_config = ConfigDict(json_schema_extra=_one_switch)
+
+    status: Annotated[Status | None, Given] = None
+    disabled_reason: Annotated[Reason | None, Given] = None
+    forced_down: Annotated[Boolean | None, Given] = None
 
 
 SERVICE_CHANGE: dict[str, type[BaseModel]] = {"2.1": ServiceChange, "2.11": ServiceChange211, "2.53": ServiceChange253}

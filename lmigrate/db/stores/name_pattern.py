@@ -39,6 +39,18 @@ _TOKEN = re.compile(
 _REMEDY = "Give part of the name, or a simple regular expression such as ^web-[0-9]+$."
 
 
+def fits(field: str, text: str, value: str) -> bool:
+    """The same of a word instead of a column.
+
+    Raises:
+        InvalidInput: ``text`` is no regular expression, or one that could take for ever.
+    """
+    reason = why_refused(text)
+    if reason is not None:
+        raise InvalidInput(field=field, value=text, remedy=f"{reason} {_REMEDY}")
+    return re.search(text, value) is not None
+
+
 def matches(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
     """Whether ``column`` is ``text``, contains it, or matches it as a regular expression.
 

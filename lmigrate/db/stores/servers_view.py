@@ -8,17 +8,44 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, false, func, select
+from sqlalchemy import ColumnElement, Select, String, and_, case, false, func, or_, select, type_coerce
 from sqlalchemy.orm import Session, load_only
 
 from lmigrate.db.models import BlockDeviceMapping, DomainSighting, Host, Instance, Migration
 from lmigrate.db.stores import name_pattern
-from lmigrate.db.stores.paging import newest_first
+from lmigrate.db.stores.paging import in_order, newest_first
 from lmigrate.errors import InstanceNotFound
 from lmigrate.states import TERMINAL, PowerState, TaskState, VmState
 
 #: what says whether a host is up
 _JUDGED = load_only(Host.name, Host.enabled, Host.forced_down, Host.last_seen_at, Host.libvirt_ok, Host.down_reason, raiseload=True)
+
+#: (name of a field, whether it descends), the first to sort by first
+Order = tuple[tuple[str, bool], ...]
+NEWEST_FIRST: Order = (("created_at", True),)
+
+#: what instances can be sorted by: never NULL, of plain types. By all but the first every instance is read
+SORTABLE: dict[str, Any] = {
+    "created_at": Instance.created_at,
+    "updated_at": Instance.updated_at,
+    "launched_at": Instance.launched_at,
+    "uuid": Instance.uuid,
+    "name": Instance.name,
+    "host": func.coalesce(Instance.host, ""),
+    "anomaly": func.coalesce(Instance.anomaly, ""),
+    "progress": Instance.progress,
+    "vm_state": type_coerce(Instance.vm_state, String),
+    "task_state": func.coalesce(type_coerce(Instance.task_state, String), ""),
+    "power_state": case({state.value: number for number, state in enumerate(PowerState)}, value=type_coerce(Instance.power_state, String)),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Instances in one of these states; with a migration, without, or (None) either way."""
+
+    vm_states: tuple[VmState, ...]
+    is_migrating: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -32,8 +59,13 @@ class ServerFilter:
     vm_states: tuple[VmState, ...] | None = None
     power_states: tuple[PowerState, ...] | None = None
     is_migrating: bool | None = None
+    shown_as: tuple[Shown, ...] | None = None  # any of them
+    progress: int | None = None
     size: tuple[int, int] | None = None  # vCPUs, MiB of memory
     has_anomaly: bool | None = None
+    anomaly_part: str | None = None
+    created_in: tuple[datetime, datetime] | None = None  # from, before
+    launched_in: tuple[datetime, datetime] | None = None
     changed_since: datetime | None = None
     changed_before: datetime | None = None
 
@@ -64,31 +96,36 @@ def totals(session: Session) -> Totals:
     return Totals(count, int(vcpus), int(memory_mib))
 
 
-def page(session: Session, wanted: ServerFilter, limit: int, marker: str | None = None) -> list[ServerRecord]:
-    """At most ``limit`` instances, newest first, after ``marker`` (a uuid).
+def page(session: Session, wanted: ServerFilter, limit: int, marker: str | None = None, order: Order = NEWEST_FIRST) -> list[ServerRecord]:
+    """At most ``limit`` instances in ``order``, after ``marker`` (a uuid).
 
     Raises:
         InstanceNotFound: there is no instance ``marker``.
     """
-    return _with_details(session, list(session.scalars(_page(session, wanted, limit, marker))))
+    return _with_details(session, list(session.scalars(_page(session, wanted, limit, marker, order))))
 
 
-def names(session: Session, wanted: ServerFilter, limit: int, marker: str | None = None) -> list[tuple[str, str]]:
+def names(
+    session: Session, wanted: ServerFilter, limit: int, marker: str | None = None, order: Order = NEWEST_FIRST
+) -> list[tuple[str, str]]:
     """The same page, as (uuid, name).
 
     Raises:
         InstanceNotFound: there is no instance ``marker``.
     """
-    query = _page(session, wanted, limit, marker).with_only_columns(Instance.uuid, Instance.name)
+    query = _page(session, wanted, limit, marker, order).with_only_columns(Instance.uuid, Instance.name)
     return [(uuid, name) for uuid, name in session.execute(query)]
 
 
-def _page(session: Session, wanted: ServerFilter, limit: int, marker: str | None) -> Select[Any]:
-    after = None
-    if marker is not None:
-        last = _get(session, marker)
-        after = (last.created_at, last.uuid)
-    return newest_first(_filtered(wanted), Instance.created_at, Instance.uuid, after, limit)
+def _page(session: Session, wanted: ServerFilter, limit: int, marker: str | None, order: Order) -> Select[Any]:
+    last = None if marker is None else _get(session, marker)
+    if order == NEWEST_FIRST:
+        after = None if last is None else (last.created_at, last.uuid)
+        return newest_first(_filtered(wanted), Instance.created_at, Instance.uuid, after, limit)
+    keys = [(SORTABLE[name], is_descending) for name, is_descending in order]
+    keys.append((Instance.uuid, keys[-1][1]))
+    values = None if last is None else session.execute(select(*(key for key, _ in keys)).where(Instance.uuid == last.uuid)).one()
+    return in_order(_filtered(wanted), keys, values, limit)
 
 
 def one(session: Session, uuid: str) -> ServerRecord:
@@ -152,10 +189,31 @@ def _filtered_more(query: Select[Any], wanted: ServerFilter) -> Select[Any]:
     if wanted.size is not None:
         query = query.where(Instance.vcpus == wanted.size[0], Instance.memory_mib == wanted.size[1])
     if wanted.is_migrating is not None:
-        migrating = Instance.task_state == TaskState.MIGRATING
-        query = query.where(migrating if wanted.is_migrating else Instance.task_state.is_(None))
+        query = query.where(_migrating(is_migrating=wanted.is_migrating))
+    if wanted.shown_as is not None:
+        query = query.where(or_(*map(_shown, wanted.shown_as)))
+    if wanted.progress is not None:
+        query = query.where(Instance.progress == wanted.progress)
+    return _filtered_by_story(query, wanted)
+
+
+def _shown(shown: Shown) -> ColumnElement[bool]:
+    states = Instance.vm_state.in_(shown.vm_states) if shown.vm_states else false()
+    return states if shown.is_migrating is None else and_(states, _migrating(is_migrating=shown.is_migrating))
+
+
+def _migrating(*, is_migrating: bool) -> ColumnElement[bool]:
+    return Instance.task_state == TaskState.MIGRATING if is_migrating else Instance.task_state.is_(None)
+
+
+def _filtered_by_story(query: Select[Any], wanted: ServerFilter) -> Select[Any]:
     if wanted.has_anomaly is not None:
         query = query.where(Instance.anomaly.is_not(None) if wanted.has_anomaly else Instance.anomaly.is_(None))
+    if wanted.anomaly_part is not None:
+        query = query.where(Instance.anomaly.contains(wanted.anomaly_part, autoescape=True))
+    for moment, span in ((Instance.created_at, wanted.created_in), (Instance.launched_at, wanted.launched_in)):
+        if span is not None:
+            query = query.where(moment >= span[0], moment < span[1])
     if wanted.changed_since is not None:
         query = query.where(Instance.updated_at >= wanted.changed_since)
     if wanted.changed_before is not None:

@@ -79,10 +79,25 @@ FILTERS: list[tuple[str, list[str]]] = [
     ("status=MIGRATING", ["web1"]),
     ("status=PAUSED", []),
     ("status=SHUTOFF", []),
-    ("status=nonsense", []),
     ("deleted=False&all_tenants=True", ["db1", "web1", "web10"]),
     ("deleted=true", []),
-    ("status=PAUSED&status=ACTIVE", ["db1", "web10"]),  # the last one counts
+    ("status=PAUSED&status=ACTIVE", ["db1", "web10"]),
+    ("status=ACTIVE&status=MIGRATING", ["db1", "web1", "web10"]),
+    ("status=SHUTOFF&status=nonsense", []),
+    ("status=PAUSED&vm_state=active", []),
+    ("host=node5&host=node6", ["web10"]),  # the last one counts
+    ("display_name=^db", ["db1"]),
+    ("progress=0", ["db1", "web1", "web10"]),
+    ("progress=75", []),
+    ("description=two", ["web10"]),
+    ("created_at=2026-01-01T00:00:00Z", ["web1"]),
+    ("created_at=2026-01-01", ["web1"]),
+    ("launched_at=lately", []),
+    ("availability_zone=nova", ["db1", "web1", "web10"]),
+    ("availability_zone=north", []),
+    ("launch_index=0", ["db1", "web1", "web10"]),
+    ("config_drive=True", []),
+    ("key_name=k", []),
     ("name=web[0-9]%2B$", ["web1", "web10"]),
     ("name=^(db|web)1$", ["db1", "web1"]),
     ("hostname=db", ["db1"]),
@@ -116,22 +131,69 @@ FILTERS: list[tuple[str, list[str]]] = [
 def test_filters(nova: Call, save: Save, subtests: pytest.Subtests) -> None:
     long_ago, lately = START, datetime(2026, 7, 1, tzinfo=UTC)
     save(
-        instance_row("node5", name="web1", updated_at=long_ago, task_state=TaskState.MIGRATING),
-        instance_row("node6", name="web10", updated_at=long_ago),
+        instance_row("node5", name="web1", updated_at=long_ago, task_state=TaskState.MIGRATING, created_at=START),
+        instance_row("node6", name="web10", updated_at=long_ago, anomaly="running on two hosts"),
         instance_row("node5", name="db1", updated_at=lately),
     )
     for query, expected in FILTERS:
         with subtests.test(query=query, expected=expected):
-            assert sorted(names(nova("GET", f"/servers?{query}").json)) == expected
+            assert sorted(names(nova("GET", f"/servers?{query}", "2.96").json)) == expected
+
+
+ORDERS: list[tuple[str, list[str]]] = [
+    ("", ["c", "b", "a", "d"]),
+    ("sort_dir=asc", ["d", "a", "b", "c"]),
+    ("sort_key=display_name", ["d", "c", "b", "a"]),
+    ("sort_key=display_name&sort_dir=asc", ["a", "b", "c", "d"]),
+    ("sort_key=host&sort_dir=asc", ["d", "a", "c", "b"]),  # nowhere comes first
+    ("sort_key=host&sort_key=display_name&sort_dir=desc&sort_dir=asc", ["b", "a", "c", "d"]),
+    ("sort_key=vm_state&sort_dir=asc", ["a", "b", "c", "d"]),
+    ("sort_key=power_state&sort_key=uuid&sort_dir=desc&sort_dir=asc", ["d", "a", "b", "c"]),
+    ("sort_key=task_state", ["b", "c", "a", "d"]),
+    ("sort_key=key_name&sort_dir=asc", ["d", "a", "b", "c"]),  # which all have alike
+    ("sort_key=locked&sort_key=progress&sort_dir=asc&sort_dir=desc", ["c", "d", "a", "b"]),
+]
+
+
+def test_orders_page_by_page(nova: Call, save: Save, subtests: pytest.Subtests) -> None:
+    ids = [f"{number}0000000-0000-4000-8000-000000000000" for number in range(4)]
+    shut_off = {"vm_state": VmState.STOPPED, "power_state": PowerState.SHUTOFF}
+    save(
+        instance_row("node5", uuid=ids[1], name="a", created_at=START + timedelta(minutes=1)),
+        instance_row("node6", uuid=ids[2], name="b", created_at=START + timedelta(minutes=2), task_state=TaskState.MIGRATING),
+        instance_row("node5", uuid=ids[3], name="c", created_at=START + timedelta(minutes=3), progress=9),
+        instance_row(None, uuid=ids[0], name="d", created_at=START, **shut_off),
+    )
+    for query, expected in ORDERS:
+        with subtests.test(query=query):
+            assert names(nova("GET", f"/servers?{query}", "2.96").json) == expected
+            assert all_pages(nova, f"/servers?limit=1&{query}") == expected
+
+
+def all_pages(nova: Call, path: str) -> list[str]:
+    """The names on every page, each page after the last one's end."""
+    found: list[str] = []
+    marker = ""
+    while page := nova("GET", f"{path}{marker}", "2.96").get_json()["servers"]:
+        found += [row["name"] for row in page]
+        marker = f"&marker={page[-1]['id']}"
+    return found
 
 
 REFUSED_QUERIES: list[tuple[str, str]] = [
     ("limit=-1", "limit"),
     ("limit=x", "limit"),
     ("name=(a%2B)%2B", "name"),
-    ("sort_key=display_name", "newest first"),
-    ("sort_dir=asc", "newest first"),
-    ("power_state=on", "power_state"),
+    ("sort_key=nonsense", "sort_key"),
+    ("sort_dir=up", "Unknown sort direction"),
+    ("sort_dir=asc&sort_dir=asc", "Sort direction size exceeds sort key size"),
+    ("name=(", "name"),
+    ("availability_zone=(a%2B)%2B", "availability_zone"),
+    ("key_name=a{99999999999999999999}", "is not a 'regex'"),
+    ("hostname=", "is not a 'regex'"),
+    ("_id=1", "Invalid filter field: _id."),
+    ("metadata=x", "Invalid filter field: metadata."),
+    ("root_device_name=vda", "root_device_name"),
     ("marker=nope", "nope"),
     ("changes-since=yesterday", "date-time"),
     ("changes-since=2026-06-01T00:00:00Z&changes-before=2026-05-01T00:00:00Z", "changes-since must be less"),
@@ -141,7 +203,7 @@ REFUSED_QUERIES: list[tuple[str, str]] = [
 def test_refused_queries(nova: Call, subtests: pytest.Subtests) -> None:
     for query, word in REFUSED_QUERIES:
         with subtests.test(query=query, word=word):
-            answer = nova("GET", f"/servers?{query}")
+            answer = nova("GET", f"/servers?{query}", "2.66")
             assert answer.status_code == 400
             assert answer.json is not None
             assert word in answer.json["badRequest"]["message"]

@@ -88,6 +88,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("2.53", "UUID", {"status": "enabled", "disabled_reason": "x"}, 400, "with status 'enabled' is invalid"),
     ("2.53", "UUID", {"status": "off"}, 400, "status"),
     ("2.53", "UUID", {"forced_down": 1}, 400, "forced_down"),
+    ("2.53", "UUID", {"status": None, "forced_down": True}, 400, "status"),
+    ("2.52", "disable", NODE5 | {"disabled_reason": None}, 400, "disabled_reason"),
     ("2.53", "UUID", NODE5 | {"status": "enabled"}, 400, "Additional properties are not allowed"),
 ]
 
