@@ -13,10 +13,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from lmigrate.ids import is_address, is_host_name
+from lmigrate.ids import endpoint, is_address, is_host_name, is_iscsi_name
 from lmigrate.states import Role
 
 
@@ -26,6 +26,44 @@ class _Section(BaseModel):
 
 #: so many in a span of time; empty: no limit
 Rate = Annotated[str, Field(pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day))?$")]
+
+
+def _as_endpoint(value: str) -> str:
+    endpoint(value, 1)
+    return value
+
+
+def _as_address(value: str) -> str:
+    if not is_address(value):
+        raise ValueError("a DNS name or an IP address is needed, without port or brackets")
+    return value
+
+
+def _as_iscsi_name(value: str) -> str:
+    if not is_iscsi_name(value):
+        raise ValueError("an iSCSI name is needed, such as iqn.2026-11.org.example:node5")
+    return value
+
+
+def _as_subject(value: str) -> str:
+    if {"{", "}"} & set(value.replace("{host}", "")):
+        raise ValueError("{host} is the only thing in braces that may be there")
+    return value
+
+
+def _as_directory(value: Path) -> Path:
+    if not value.is_absolute() or not str(value).isprintable():
+        raise ValueError("an absolute path without control characters is needed")
+    return value
+
+
+#: what goes on into a URI, an XML, a command line or a list that commas divide
+Endpoint = Annotated[str, AfterValidator(_as_endpoint)]
+Address = Annotated[str, AfterValidator(_as_address)]
+IscsiName = Annotated[str, AfterValidator(_as_iscsi_name)]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$")]
+Subject = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$"), AfterValidator(_as_subject)]
+Directory = Annotated[Path, AfterValidator(_as_directory)]
 
 
 class DatabaseSettings(_Section):
@@ -64,11 +102,11 @@ class HostSettings(_Section):
     libvirt_uri: str = Field("qemu:///system", description="URI of the local libvirtd.")
     instances_path: Path = Field(Path("/var/lib/lmigrate/instances"), description="Directory with one directory per guest.")
     state_dir: Path = Field(Path("/run/lmigrate"), description="Directory of the locks that are held while a guest moves.")
-    migration_address: str | None = Field(
+    migration_address: Address | None = Field(
         None,
         description="Name or address at which the other hosts' libvirtd reach this one; it must stand in the TLS certificate. The host's name when unset.",
     )
-    initiator_iqn: str | None = Field(
+    initiator_iqn: IscsiName | None = Field(
         None,
         description="iSCSI name that QEMU on this host logs in with; unset: made from the host's name.",
     )
@@ -96,13 +134,6 @@ class HostSettings(_Section):
     def _host_name(cls, value: str) -> str:
         if not is_host_name(value):
             raise ValueError("a host's name consists of letters, digits, '-' and '.', at most 63 characters")
-        return value
-
-    @field_validator("migration_address")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        if value is not None and not is_address(value):
-            raise ValueError("a DNS name or an IP address is needed, without port or brackets")
         return value
 
     @property
@@ -264,9 +295,9 @@ class IscsiTgtBackend(_Section):
     """Volumes that tgtd serves: one target each, an ACL by initiator name, CHAP for each attachment."""
 
     driver: Literal["iscsi-tgt"]
-    portal: str = Field(description="Address (and :port) at which the hosts reach tgtd.")
-    directory: Path = Field(description="Directory of the volumes' backing files, on the machine of tgtd.")
-    iqn_prefix: str = Field("iqn.2026-11.org.lmigrate", description="Beginning of the targets' names.")
+    portal: Endpoint = Field(description="Address (and :port) at which the hosts reach tgtd.")
+    directory: Directory = Field(description="Directory of the volumes' backing files, on the machine of tgtd.")
+    iqn_prefix: IscsiName = Field("iqn.2026-11.org.lmigrate", description="Beginning of the targets' names.")
     control_port: int = Field(0, ge=0, le=32767, description="tgtd's --control-port, when several run on one machine.")
     chap: bool = Field(True, description="Each attachment gets a CHAP account of its own.")
 
@@ -275,7 +306,7 @@ class SharedDirectoryBackend(_Section):
     """Volumes that are files in a directory which every host mounts at the same path: NFS, CephFS, GFS2."""
 
     driver: Literal["shared-directory"]
-    directory: Path = Field(description="The directory, at the same path on every host and on the storage daemon's.")
+    directory: Directory = Field(description="The directory, at the same path on every host and on the storage daemon's.")
     format: Literal["raw", "qcow2"] = Field("raw", description="Format of the volumes that are made.")
 
 
@@ -283,7 +314,7 @@ class LocalBackend(_Section):
     """Volumes that are files of one host: a migration copies their content to the same path on the destination."""
 
     driver: Literal["local"]
-    directory: Path = Field(description="The directory, at the same path on every host.")
+    directory: Directory = Field(description="The directory, at the same path on every host.")
     format: Literal["raw", "qcow2"] = Field("raw", description="Format of the volumes that are made.")
 
 
@@ -291,21 +322,21 @@ class NbdBackend(_Section):
     """Volumes that qemu-nbd serves over TLS: one process for each attachment, for one host's certificate."""
 
     driver: Literal["nbd"]
-    address: str = Field(description="Address to listen on, at which the hosts reach it; the server's certificate must name it.")
-    directory: Path = Field(description="Directory of the volumes' files and of the exports' records.")
+    address: Address = Field(description="Address to listen on, at which the hosts reach it; the server's certificate must name it.")
+    directory: Directory = Field(description="Directory of the volumes' files and of the exports' records.")
     first_port: int = Field(10810, ge=1, le=65535, description="First TCP port for exports.")
     last_port: int = Field(11809, ge=1, le=65535, description="Last TCP port for exports.")
     pki_dir: Path = Field(Path("/etc/pki/qemu"), description="Directory with ca-cert.pem, server-cert.pem and server-key.pem.")
-    client_subject: str = Field("CN={host}", description="Distinguished name in the certificate of the host named {host}.")
+    client_subject: Subject = Field("CN={host}", description="Distinguished name in the certificate of the host named {host}.")
 
 
 class RbdBackend(_Section):
     """Images in a pool of a Ceph cluster: a Ceph user for each attachment."""
 
     driver: Literal["rbd"]
-    pool: str = Field(description="The pool of the images.")
-    monitors: list[str] = Field(min_length=1, description="Address:port of each monitor, as the hosts reach them.")
-    user: str = Field("admin", description="Ceph user (without client.) of the storage daemon; it makes and removes users.")
+    pool: Word = Field(description="The pool of the images.")
+    monitors: list[Endpoint] = Field(min_length=1, description="Address:port of each monitor, as the hosts reach them.")
+    user: Word = Field("admin", description="Ceph user (without client.) of the storage daemon; it makes and removes users.")
     conf: Path = Field(Path("/etc/ceph/ceph.conf"), description="The cluster's configuration file.")
 
 
@@ -315,10 +346,12 @@ class CinderBackend(_Section):
     driver: Literal["cinder"]
     auth_type: str = Field("v3password", description="keystoneauth1's plugin: v3password, v3applicationcredential, none …")
     auth: dict[str, SecretStr] = Field(description="Options of that plugin: auth_url, username, password, project_name …")
-    endpoint: str | None = Field(None, description="The service's URL; unset: from Keystone's catalogue.")
+    endpoint: Annotated[str, Field(pattern=r"^https?://[!-~]+$")] | None = Field(
+        None, description="The service's URL; unset: from Keystone's catalogue."
+    )
     region: str | None = Field(None, description="Region in the catalogue.")
     timeout_s: float = Field(30.0, gt=0, description="How long one request may take, in seconds.")
-    source_name: str = Field(
+    source_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]*(\{id\}[A-Za-z0-9._:/-]*)?$")] = Field(
         "iqn.2010-10.org.openstack:volume-{id}/1", description="What the backend behind Cinder calls the volume {id} when it exports it."
     )
 
@@ -332,7 +365,7 @@ Backend = Annotated[
 class StorageSettings(_Section):
     """Shared block storage."""
 
-    backends: dict[str, Backend] = Field(default_factory=dict, description="Name → driver and its options.")
+    backends: dict[Word, Backend] = Field(default_factory=dict, description="Name → driver and its options.")
     serves: str | None = Field(None, description="The backend that this storage daemon grants access to.")
     sweep_interval_s: float = Field(30.0, gt=0, description="Seconds between two comparisons of what the storage grants with the records.")
     leak_grace_s: float = Field(

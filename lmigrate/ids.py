@@ -13,6 +13,11 @@ _DNS_NAME = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\Z", re.ASCII
 )
 
+#: of an initiator or a target: RFC 3720's three kinds. It goes into XML and into lists that commas divide
+_ISCSI_NAME = re.compile(
+    r"(?=.{1,223}\Z)(iqn\.\d{4}-\d\d\.[A-Za-z0-9.-]+(:[A-Za-z0-9.:_-]+)?|eui\.[0-9A-Fa-f]{16}|naa\.([0-9A-Fa-f]{16}){1,2})\Z", re.ASCII
+)
+
 
 def new_uuid() -> str:
     """A random UUID in its canonical text form."""
@@ -47,3 +52,23 @@ def is_address(text: str) -> bool:
     except ValueError:
         return _DNS_NAME.match(text) is not None
     return "%" not in text
+
+
+def is_iscsi_name(text: str) -> bool:
+    """Whether ``text`` may be the name of an iSCSI initiator or target."""
+    return _ISCSI_NAME.match(text) is not None
+
+
+def endpoint(text: str, default_port: int) -> tuple[str, int]:
+    """Address and port of ``10.0.0.1``, ``san:3260``, ``fd00::1`` or ``[fd00::1]:3260``.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or port.endswith("]") or is_address(text):
+        host, port = text, str(default_port)
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") == host.endswith("]") else ""
+    if not is_address(host) or not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise ValueError("an address is needed, with :port if it is another than usual, such as 10.0.0.1:3260 or [fd00::1]:3260")
+    return host, int(port)

@@ -10,7 +10,7 @@ from typing import Any
 
 from lmigrate.config import IscsiTgtBackend
 from lmigrate.errors import StorageError
-from lmigrate.ids import is_uuid
+from lmigrate.ids import endpoint, is_uuid
 from lmigrate.shell import CommandFailed
 from lmigrate.storage.drivers.audit import Access, Grant
 from lmigrate.storage.drivers.base import ConnectionInfo, Connector, VolumeRef
@@ -74,11 +74,10 @@ class IscsiTgtDriver:
         secret = self._make_account(target, attachment_uuid) if self._options.chap else None
         if connector.initiator not in target.initiators:
             self._run("bind", "target", tid=target.tid, initiator_name=connector.initiator)
-        host, _, port = self._options.portal.partition(":")
         return ConnectionInfo(
             protocol="iscsi",
             source_name=self.source_name(volume),
-            hosts=((host, int(port or DEFAULT_PORT)),),
+            hosts=(endpoint(self._options.portal, DEFAULT_PORT),),
             initiator=connector.initiator,
             auth_username=_account(attachment_uuid) if secret else None,
             auth_type="iscsi" if secret else None,

@@ -13,7 +13,7 @@ from typing import Any
 
 from lmigrate.config import RbdBackend
 from lmigrate.errors import StorageError
-from lmigrate.ids import is_uuid
+from lmigrate.ids import endpoint, is_uuid
 from lmigrate.shell import CommandFailed
 from lmigrate.storage.drivers.audit import Access, Grant
 from lmigrate.storage.drivers.base import ConnectionInfo, Connector, VolumeRef
@@ -77,7 +77,7 @@ class RbdDriver:
         return ConnectionInfo(
             protocol="rbd",
             source_name=self.source_name(volume),
-            hosts=tuple(_address(monitor) for monitor in self._options.monitors),
+            hosts=tuple(endpoint(monitor, DEFAULT_PORT) for monitor in self._options.monitors),
             auth_username=_entity(attachment_uuid).removeprefix("client."),
             auth_type="ceph",
             secret=json.loads(answer)[0]["key"],
@@ -181,10 +181,3 @@ def _profile(pool: str) -> str:
 def _keyring(grant: Grant) -> str:
     lines = [f'\tcaps {daemon} = "{allowed}"' for daemon, allowed in _capabilities(grant.volume)]
     return "\n".join([f"[{_entity(grant.attachment_uuid)}]", f"\tkey = {grant.info.secret}", *lines, ""])
-
-
-def _address(monitor: str) -> tuple[str, int]:
-    host, colon, port = monitor.rpartition(":")
-    if not colon or port.endswith("]"):
-        return monitor.strip("[]"), DEFAULT_PORT
-    return host.strip("[]"), int(port)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lmigrate.config import StorageSettings
+from lmigrate.config import HostSettings, StorageSettings
 from lmigrate.errors import StorageError
+from lmigrate.ids import endpoint
 from lmigrate.storage.drivers.registry import DRIVERS, driver_of
 
 SECTIONS: dict[str, dict[str, Any]] = {
@@ -62,3 +63,56 @@ def test_only_files_below_the_directory_are_volumes(driver: str, tmp_path: Path)
     for path in ("/etc/passwd", f"{tmp_path}/volumes/../secret", f"{tmp_path}/secret"):
         with pytest.raises(StorageError, match="does not lie below"):
             found.locate(path)
+
+
+REFUSED: list[tuple[str, dict[str, Any]]] = [
+    ("iscsi-tgt", {"portal": "10.0.0.2,target=other"}),
+    ("iscsi-tgt", {"portal": "10.0.0.2:70000"}),
+    ("iscsi-tgt", {"portal": "san\n"}),
+    ("iscsi-tgt", {"portal": "[fd00::1:3260"}),
+    ("iscsi-tgt", {"iqn_prefix": "iqn.2026-11.org,lun=0"}),
+    ("iscsi-tgt", {"directory": "volumes"}),
+    ("local", {"directory": "/srv/a\nb"}),
+    ("nbd", {"address": "10.0.0.2/?command=x"}),
+    ("nbd", {"client_subject": "CN={host.__class__}"}),
+    ("nbd", {"client_subject": "CN={other}"}),
+    ("nbd", {"client_subject": "CN=x\ny"}),
+    ("rbd", {"pool": "vms, allow *"}),
+    ("rbd", {"user": "--help"}),
+    ("rbd", {"monitors": ["10.0.0.11:x"]}),
+    ("cinder", {"endpoint": "file:///etc/passwd"}),
+    ("cinder", {"source_name": "iqn.x:{id.__class__}"}),
+    ("cinder", {"source_name": "a,b"}),
+]
+
+
+@pytest.mark.parametrize(("name", "wrong"), REFUSED, ids=str)
+def test_what_would_mean_something_else_in_a_uri_an_xml_or_a_command_is_refused(name: str, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        StorageSettings.model_validate({"backends": {"store1": {"driver": name, **SECTIONS[name], **wrong}}})
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "-a", "", "a\n", "x" * 64])
+def test_a_backends_name_is_a_word(name: str) -> None:
+    with pytest.raises(ValidationError, match="backends"):
+        StorageSettings.model_validate({"backends": {name: {"driver": "local", **SECTIONS["local"]}}})
+
+
+@pytest.mark.parametrize("name", ["iqn.2026-11.org,driver=file", "node5", "iqn.2026-11.org:a b", "iqn.2026-11.org:'/><x", ""])
+def test_an_initiators_name_is_one_of_iscsi(name: str) -> None:
+    with pytest.raises(ValidationError, match="iSCSI name"):
+        HostSettings(initiator_iqn=name)
+
+
+ENDPOINTS = [
+    ("san", "san", 3260),
+    ("10.0.0.2:1", "10.0.0.2", 1),
+    ("[fd00::1]:3", "fd00::1", 3),
+    ("[fd00::1]", "fd00::1", 3260),
+    ("fd00::1", "fd00::1", 3260),
+]
+
+
+@pytest.mark.parametrize(("text", "host", "port"), ENDPOINTS)
+def test_a_portal_has_a_port_if_it_says_so(text: str, host: str, port: int) -> None:
+    assert endpoint(text, 3260) == (host, port)
