@@ -68,7 +68,7 @@ def create_app(bind: str | None = None) -> Flask:
         app.register_blueprint(blueprint)
     errors.install(app)
     request_ids.install(app)
-    Guard(mode, limits).install(app)
+    Guard(mode, limits, answers_this_machine_only=caller.is_alone(options.api, where) and not where.startswith("unix:")).install(app)
     microversions.install(app)
     body.install(app, options.api.max_body_bytes)
     Audit(limits).install(app)

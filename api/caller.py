@@ -6,8 +6,10 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from flask import g, request
+from werkzeug.datastructures import Headers
 
 from lmigrate.config import ApiSettings, AuthSettings
 from lmigrate.states import Role
@@ -62,14 +64,17 @@ def mode_of(auth: AuthSettings, api: ApiSettings, bind: str) -> Mode:
     """
     if auth.mode != "auto":
         return auth.mode
-    return "none" if _is_alone(api, bind) else "token"
+    return "none" if is_alone(api, bind) else "token"
 
 
 def is_local(bind: str) -> bool:
     """Whether only this machine's own users reach ``bind``."""
-    if bind.startswith("unix:"):
-        return True
-    host = bind.rpartition(":")[0].strip("[]")
+    return bind.startswith("unix:") or is_loopback(bind.rpartition(":")[0])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address, as it stands in a URL, can be nothing but this machine."""
+    host = host.strip("[]").lower()
     if host == "localhost":
         return True
     try:
@@ -78,7 +83,26 @@ def is_local(bind: str) -> bool:
         return False
 
 
-def _is_alone(api: ApiSettings, bind: str) -> bool:
+def names_other_machine(headers: Headers) -> tuple[str, str] | None:
+    """The header that says that the request was meant for another machine than this, or comes from a page of another; and what it says.
+
+    A browser on this machine sends the name in its address line as Host, whatever DNS made of it, and the page's as Origin.
+    """
+    host = headers.get("Host", "")
+    if not is_loopback(_name_in(f"//{host}")):
+        return "Host", host
+    origin = headers.get("Origin")
+    return None if origin is None or is_loopback(_name_in(origin)) else ("Origin", origin)
+
+
+def _name_in(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_alone(api: ApiSettings, bind: str) -> bool:
     """Whether nobody but this machine's users asks at ``bind``, not even through a proxy."""
     return is_local(bind) and not api.proxies
 
@@ -87,7 +111,7 @@ def why_risky(mode: Mode, bind: str, api: ApiSettings, *, has_tls: bool) -> list
     """What whoever starts the API at ``bind`` should read, a sentence each."""
     if mode == "none":
         reached_by = (
-            "every user of this machine" if _is_alone(api, bind) else f"everybody who reaches it{' or its proxy' if api.proxies else ''}"
+            "every user of this machine" if is_alone(api, bind) else f"everybody who reaches it{' or its proxy' if api.proxies else ''}"
         )
         return [
             f'NO AUTHENTICATION at {bind}: {reached_by} is the administrator. Set auth.mode = "token" (LMIGRATE_AUTH__MODE) to change that.'

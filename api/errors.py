@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from api import request_ids
 from api.body import MalformedBody
 from api.microversions import InvalidVersion, VersionNotSupported
-from api.refusals import Forbidden, OverLimit, Unauthenticated
+from api.refusals import Forbidden, NotThisMachine, OverLimit, Unauthenticated
 from lmigrate import errors as lm
 from lmigrate.db.availability import UNAVAILABLE, kind_of
 
@@ -30,6 +30,7 @@ STATUS: tuple[tuple[type[lm.LmigrateError], int], ...] = (
     (MalformedBody, 400),
     (Unauthenticated, 401),
     (Forbidden, 403),
+    (NotThisMachine, 403),
     (OverLimit, 429),
     (lm.InstanceNotFound, 404),
     (lm.MigrationNotFound, 404),

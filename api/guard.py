@@ -14,7 +14,7 @@ from flask import Flask, current_app, g, request
 from api import caller, credentials, policy
 from api.caller import ADMINISTRATOR, Caller, Mode
 from api.limits import Limits
-from api.refusals import Unauthenticated
+from api.refusals import NotThisMachine, Unauthenticated
 from lmigrate.access import tokens
 from lmigrate.db.models import ApiToken
 
@@ -33,8 +33,9 @@ def current() -> Guard:
 class Guard:
     """The checks of one application."""
 
-    def __init__(self, mode: Mode, limits: Limits) -> None:
+    def __init__(self, mode: Mode, limits: Limits, *, answers_this_machine_only: bool = False) -> None:
         self.mode = mode
+        self._is_local = answers_this_machine_only
         self._limits = limits
 
     def install(self, app: Flask) -> None:
@@ -51,10 +52,11 @@ class Guard:
         """Let the request through, or raise.
 
         Raises:
-            OverLimit, Unauthenticated, Forbidden.
+            OverLimit, Unauthenticated, Forbidden, NotThisMachine.
         """
         g.operation = request.endpoint
         if self.mode == "none":
+            self._require_this_machine()
             g.caller = ADMINISTRATOR
             return
         self._limits.count("address", caller.address())
@@ -63,6 +65,12 @@ class Guard:
         g.caller = self._authenticate()
         if request.endpoint is not None:
             policy.require(request.endpoint)
+
+    def _require_this_machine(self) -> None:
+        """Where nobody is asked, a web page must not get in by a name of its own that leads here (DNS rebinding)."""
+        found = caller.names_other_machine(request.headers) if self._is_local else None
+        if found is not None:
+            raise NotThisMachine(header=found[0], value=found[1][:_MAX_PATH])
 
     def log_in(self, find: Callable[[], ApiToken | None]) -> ApiToken:
         """The token that ``find`` finds; its owner has made one more request.  Who gives wrong ones is slowed.

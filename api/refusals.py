@@ -15,6 +15,10 @@ class Forbidden(RequestError):
     """Policy does not allow this to be done by a {role}."""
 
 
+class NotThisMachine(RequestError):
+    """Nobody is asked for a token here, so only this machine is answered; {header} names another: {value!r}. Ask at localhost."""
+
+
 class OverLimit(RequestError):
     """Too many requests: try again in {retry_after_s} s."""
 

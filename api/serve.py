@@ -12,7 +12,9 @@ from api import caller
 from api.app import create_app
 from api.slow_clients import ImpatientWorker
 from lmigrate import log
+from lmigrate.access import tokens
 from lmigrate.config import Settings, settings
+from lmigrate.db.availability import NO_TABLES, UNAVAILABLE
 from lmigrate.errors import LmigrateError
 
 
@@ -68,6 +70,22 @@ def say_risks(options: Settings) -> None:
     mode = caller.mode_of(options.auth, options.api, options.api.bind)
     for sentence in caller.why_risky(mode, options.api.bind, options.api, has_tls=bool(tls_files(options))):
         sys.stderr.write(f"WARNING: {sentence}\n")
+    if mode != "none" and not _can_anybody_log_in():
+        sys.stderr.write(f"WARNING: {_NOBODY[mode]}\n")
+
+
+_FIRST = "Make the first on a machine with these settings: `lmigrate token create NAME --role admin --local`."
+_NOBODY = {
+    "token": f"NOBODY CAN LOG IN: there is no token. {_FIRST}",
+    "keystone": f"Nobody can log in but by Keystone: there is no token of lmigrate's own. {_FIRST}",
+}
+
+
+def _can_anybody_log_in() -> bool:
+    try:
+        return tokens.are_there_any()
+    except (*UNAVAILABLE, *NO_TABLES):
+        return True  # nobody knows, and /readyz says why
 
 
 def main() -> None:

@@ -92,6 +92,12 @@ def authenticate(secret: str) -> ApiToken | None:
     return found if found is not None and first is not None and is_good(found, now) and is_good(first, now) else None
 
 
+def are_there_any() -> bool:
+    """Whether anybody has one that is good."""
+    with reading() as session:
+        return store.is_any_good(session, utcnow())
+
+
 def is_good(token: ApiToken, now: datetime) -> bool:
     """Whether it is neither revoked nor expired at ``now``."""
     return state_of(token, now) == "good"

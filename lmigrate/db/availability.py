@@ -9,6 +9,8 @@ from lmigrate.db.session import try_writing
 #: raised when the database is away, locked for too long, full, has no connection left, or (InternalError) takes no changes, or has ended a
 #: transaction that stood idle
 UNAVAILABLE: tuple[type[Exception], ...] = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, exc.InternalError)
+#: what a database raises on which `lmigrate db upgrade` was never run; SQLite says OperationalError
+NO_TABLES: tuple[type[Exception], ...] = (exc.ProgrammingError,)
 
 _PATIENCE_S = 2.0
 

@@ -35,6 +35,17 @@ def require(session: Session, uuid: str) -> ApiToken:
     return found
 
 
+def is_any_good(session: Session, now: datetime) -> bool:
+    """Whether anybody can log in: there is a token that is neither revoked nor expired.
+
+    Raises:
+        OperationalError, ProgrammingError: the database cannot be asked, or has no tables yet.
+    """
+    is_alive = or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now)
+    query = select(ApiToken.uuid).where(ApiToken.parent_uuid.is_(None), ApiToken.revoked_at.is_(None), is_alive).limit(1)
+    return session.scalar(query) is not None
+
+
 def page(session: Session, limit: int, marker: str | None = None, *, name: str | None = None) -> list[ApiToken]:
     """At most ``limit`` tokens, newest first, after ``marker`` (a uuid); sessions are left out.
 
