@@ -74,6 +74,14 @@ class NotFound(lm.RequestError):
     """The resource could not be found."""
 
 
+class Conflict(lm.RequestError):
+    """What was asked for is in the way of what there is."""
+
+
+class NotSupported(lm.RequestError):
+    """The requested functionality is not supported. {remedy}"""
+
+
 class MarkerNotFound(NotFound):
     """Marker {marker} could not be found: begin again without one."""
 
@@ -91,6 +99,8 @@ def status_of(error: lm.LmigrateError) -> int:
     """The HTTP status that ``error`` is answered with."""
     if isinstance(error, NotFound):
         return 404
+    if isinstance(error, Conflict | NotSupported):
+        return 409 if isinstance(error, Conflict) else 501
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 
@@ -131,7 +141,7 @@ def _problem(status: int, code: str, message: str) -> Response:
 
 def _lmigrate_error(error: lm.LmigrateError) -> Response:
     status = status_of(error)
-    if status >= 500:
+    if status >= 500 and status != 501:
         log.error("request failed", error=str(error), code=error.code, exc_info=error)
     if status == 500 and not isinstance(error, lm.PrechecksNotEnded):  # the migration goes on: who asked must know
         return answer(status, "UnexpectedError", _unexpected_message())

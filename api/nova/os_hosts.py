@@ -1,13 +1,21 @@
-"""GET /os-hosts: hosts as clients asked for them up to 2.42."""
+"""/os-hosts: hosts as clients asked for them up to 2.42.
+
+What would change one is refused as Nova with libvirt refuses it: no driver of libvirt's has these switches.
+"""
 
 from __future__ import annotations
 
+from typing import Any, Never
+
+from flask import Response
+
 from api import caller
-from api.errors import NotFound
-from api.nova.blueprint import route
+from api.errors import NotFound, NotSupported
+from api.microversions import Microversion, current
+from api.nova.blueprint import nova, route
 from api.nova.build_server import ZONE
 from api.nova.schemas import queries
-from api.nova.schemas.zone import HostAnswer, HostResource, HostsAnswer, Resource, ZoneHost
+from api.nova.schemas.zone import HOST_CHANGE, HostAnswer, HostResource, HostsAnswer, Resource, ZoneHost
 from api.nova.versioned import until
 from lmigrate.db.session import reading
 from lmigrate.db.stores import hosts, hosts_view
@@ -16,8 +24,15 @@ from lmigrate.db.stores.hosts_view import HostRecord
 _GIB = 2**30
 
 
+_LAST = Microversion(2, 42)
+
+
 class ComputeHostNotFound(NotFound):
     """Compute host {host} could not be found."""
+
+
+class HostNotFound(NotFound):
+    """Host {host} could not be found."""
 
 
 @route("GET", "/os-hosts", span=until("2.42"), query=queries.HOSTS, answer=HostsAnswer)
@@ -39,6 +54,28 @@ def show(host_name: str) -> HostAnswer:
             raise ComputeHostNotFound(host=host_name)
         record = hosts_view.with_use(session, [host])[0]
     return HostAnswer(host=[HostResource(resource=one) for one in _resources(record)])
+
+
+@route("PUT", "/os-hosts/<host_name>", span=until("2.42"), body=HOST_CHANGE, status=501)
+def update(host_name: str, body: Any) -> None:
+    """Refuse to switch a host, as Nova with libvirt does: PUT /os-services switches it."""
+    del body
+    _refuse(host_name, "Switch the host with PUT /os-services: `openstack compute service set --disable`.")
+
+
+@nova.get("/os-hosts/<host_name>/<any(startup, shutdown, reboot):action>", strict_slashes=False)
+def power(host_name: str, action: str) -> Response:
+    """Refuse to start, stop or reboot a host, as Nova with libvirt does."""
+    if current() > _LAST:
+        raise NotFound
+    _refuse(host_name, f"lmigrate does not {action} hosts.")
+
+
+def _refuse(host_name: str, remedy: str) -> Never:
+    with reading() as session:
+        if hosts.by_name(session, host_name) is None:
+            raise HostNotFound(host=host_name)
+    raise NotSupported(remedy=remedy)
 
 
 def _resources(record: HostRecord) -> list[Resource]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.errors import NotFound
+from api.errors import Conflict, NotFound, NotSupported
 from api.microversions import at_least
 from api.nova import build_hypervisor
 from api.nova.blueprint import route
@@ -17,9 +17,11 @@ from api.nova.schemas import queries
 from api.nova.schemas.service import SERVICE_CHANGE, Changed, ChangedAnswer, ServiceAnswer, ServicesAnswer
 from lmigrate.db.models import Host
 from lmigrate.db.session import Session, reading, writing
-from lmigrate.db.stores import hosts, hosts_view
+from lmigrate.db.stores import hosts, hosts_view, migrations_view, servers_view
+from lmigrate.db.stores.migrations_view import MigrationFilter
 from lmigrate.errors import RequestError
 from lmigrate.ids import is_uuid
+from lmigrate.states import IN_PROGRESS
 
 BINARY = "nova-compute"
 
@@ -48,6 +50,22 @@ class NothingToChange(RequestError):
     """No updates were requested. Fields 'status' or 'forced_down' should be specified."""
 
 
+class DeletedServiceNotFound(NotFound):
+    """Service {service} not found."""
+
+
+class NotANumber(RequestError):
+    """Invalid input received: id must be an integer"""
+
+
+class HostsInstances(Conflict):
+    """Unable to delete compute service that is hosting instances. Migrate or delete the instances first."""
+
+
+class HasMigrations(Conflict):
+    """Unable to delete compute service that has in-progress migrations. Complete the migrations or delete the instances first."""
+
+
 class UnknownAction(NotFound):
     """Unknown action"""
 
@@ -62,6 +80,33 @@ def index(query: queries.ServicesQuery) -> ServicesAnswer:
 def update(service_id: str, body: Any) -> ServiceAnswer | ChangedAnswer:
     """Enable or disable a host as a destination, or force it down (up to 2.52 the path says which of these)."""
     return _update_by_uuid(service_id, body) if at_least("2.53") else _update_by_name(service_id, body)
+
+
+@route("DELETE", "/os-services/<service_id>", status=501)
+def delete(service_id: str) -> None:
+    """Refuse to forget a host: for Nova's reasons, and else since lmigrate keeps every host that ever registered."""
+    with reading() as session:
+        host = _by_id(session, service_id)
+        if servers_view.names_by_host(session, [host.name]):
+            raise HostsInstances
+        if migrations_view.page(session, MigrationFilter(host=host.name, statuses=tuple(IN_PROGRESS)), 1):
+            raise HasMigrations
+    raise NotSupported(remedy="A host that ever registered stays on record: disable it, and stop its daemon.")
+
+
+def _by_id(session: Session, service_id: str) -> Host:
+    """By UUID from 2.53, by number before."""
+    if at_least("2.53"):
+        if not is_uuid(service_id):
+            raise InvalidUuid(value=service_id)
+        host = hosts_view.by_service_uuid(session, service_id)
+    elif service_id.isascii() and service_id.isdigit() and len(service_id) < 10:
+        host = session.get(Host, int(service_id))
+    else:
+        raise NotANumber
+    if host is None:
+        raise DeletedServiceNotFound(service=service_id)
+    return host
 
 
 def _wanted(query: queries.ServicesQuery) -> list[Host]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.nova.versioned import Versioned
 
@@ -79,3 +79,24 @@ class HostAnswer(Versioned):
     """A host's resources: in all, used, and by project."""
 
     host: Annotated[list[HostResource], Field(min_length=1)]
+
+
+Switch = Literal["enable", "disable", "Enable", "Disable", "ENABLE", "DISABLE"]
+
+
+class HostChange(BaseModel):
+    """2.1: at least one of both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    status: Switch | None = None
+    maintenance_mode: Switch | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.status is None and self.maintenance_mode is None:
+            raise ValueError(f"{self.model_dump(exclude_none=True)} is not valid under any of the given schemas")
+        return self
+
+
+HOST_CHANGE: dict[str, type[BaseModel]] = {"2.1": HostChange}

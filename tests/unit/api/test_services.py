@@ -10,7 +10,8 @@ from lmigrate.db.models import Host
 from lmigrate.db.session import reading
 from lmigrate.db.stores import hosts
 from lmigrate.ids import new_uuid
-from tests.factories.records import host_row
+from lmigrate.states import MigrationStatus
+from tests.factories.records import host_row, instance_row, migration_row
 from tests.unit.api.conftest import Call
 
 Save = Callable[..., None]
@@ -114,3 +115,54 @@ def test_a_host_that_was_forced_down_is_down_everywhere(nova: Call, client: Flas
     assert hypervisor["hypervisor"]["state"] == "down"
     assert zone["availabilityZoneInfo"][0]["zoneState"] == {"available": False}
     assert (shown["state"], shown["down_reason"]) == ("down", "it was forced down by an operator")
+
+
+DELETED: list[tuple[str, str, int, str]] = [
+    ("2.53", "nonsense", 400, "Invalid uuid nonsense"),
+    ("2.53", "1", 400, "Invalid uuid 1"),
+    ("2.52", "nonsense", 400, "id must be an integer"),
+    ("2.52", "99", 404, "Service 99 not found."),
+    ("2.53", new_uuid(), 404, "not found."),
+    ("2.53", "node5", 409, "is hosting instances"),
+    ("2.53", "node6", 409, "has in-progress migrations"),
+    ("2.53", "node7", 501, "stays on record"),
+    ("2.1", "3", 501, "stays on record"),
+]
+
+
+def test_no_host_is_forgotten(nova: Call, save: Save, subtests: pytest.Subtests) -> None:
+    rows = {name: host_row(name) for name in ("node5", "node6", "node7")}
+    guest = instance_row("node5")
+    save(*rows.values(), guest, migration_row(guest, status=MigrationStatus.RUNNING, dest_host="node6"))
+    for version, word, status, message in DELETED:
+        with subtests.test(version=version, word=word):
+            answer = nova("DELETE", f"/os-services/{rows[word].service_uuid if word in rows else word}", version)
+            assert (answer.status_code, message in answer.get_data(as_text=True)) == (status, True), answer.text
+    with reading() as session:
+        assert len(hosts.all_hosts(session)) == 3
+
+
+SWITCHED: list[tuple[str, str, Any, int, str]] = [
+    ("2.1", "node5", {"status": "disable"}, 501, "compute service set --disable"),
+    ("2.42", "node5", {"maintenance_mode": "ENABLE"}, 501, "notImplemented"),
+    ("2.42", "node9", {"status": "enable"}, 404, "Host node9 could not be found."),
+    ("2.42", "node5", {"status": "off"}, 400, "status"),
+    ("2.42", "node5", {}, 400, "is not valid under any of the given schemas"),
+    ("2.42", "node5", {"status": None}, 400, "is not valid under any of the given schemas"),
+    ("2.42", "node5", {"status": "enable", "power": "off"}, 400, "Additional properties are not allowed"),
+    ("2.43", "node5", {"status": "enable"}, 404, "could not be found"),
+]
+
+
+def test_a_host_under_its_oldest_name_is_not_switched(nova: Call, host: Host, subtests: pytest.Subtests) -> None:
+    for version, name, body, status, message in SWITCHED:
+        with subtests.test(version=version, name=name, body=body):
+            answer = nova("PUT", f"/os-hosts/{name}", version, json=body)
+            assert (answer.status_code, message in answer.get_data(as_text=True)) == (status, True), answer.text
+    for word, name, version, status in [
+        ("reboot", "node5", "2.42", 501),
+        ("shutdown", "node9", "2.1", 404),
+        ("startup", "node5", "2.43", 404),
+    ]:
+        assert nova("GET", f"/os-hosts/{name}/{word}", version).status_code == status
+    assert switches() == (True, None, False)
