@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any
 
@@ -48,7 +49,15 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         """The application, made in the worker."""
         log.configure(settings().log)
-        return create_app()
+        made = create_app()
+        spare_the_collector()
+        return made
+
+
+def spare_the_collector() -> None:
+    """Take all that there is, which stays, out of Python's collections: a full one walked through it for 70 ms, while a request waited."""
+    gc.collect()
+    gc.freeze()
 
 
 def tls_files(options: Settings) -> dict[str, str]:
