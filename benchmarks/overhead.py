@@ -27,7 +27,7 @@ from typing import Any, Self
 import httpx
 
 from benchmarks.goals import missed_by_moves
-from benchmarks.ranks import chance_that_not_larger
+from benchmarks.ranks import chance_that_not_larger, shift
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.guests.spec import GuestSpec
 from lmigrate.lab.guests.start import start_guest
@@ -202,9 +202,11 @@ def summary(found: dict[str, Series], lab: Lab) -> dict[str, Any]:
 
 def pauses(ours: list[float], bare: list[float]) -> dict[str, Any]:
     """The guest's longest silences.  They come in modes, of which a median says little: so quantiles, and a test of ranks."""
+    least, likeliest, most = shift(ours, bare)
     return {
         "lmigrate_ms": {**spread(ours), "deciles": deciles(ours)},
         "bare_ms": {**spread(bare), "deciles": deciles(bare)},
+        "longer_by_ms": {"likeliest": round(likeliest, 1), "with_95_percent": [round(least, 1), round(most, 1)]},
         "chance_that_not_longer": round(chance_that_not_larger(ours, bare), 3),
     }
 

@@ -1,11 +1,11 @@
-"""Whether one series tends to larger values than another, when neither is normally distributed."""
+"""Whether one series tends to larger values than another, and by how much, when neither is normally distributed."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from statistics import NormalDist
+from statistics import NormalDist, median
 
 
 def chance_that_not_larger(ours: Sequence[float], theirs: Sequence[float]) -> float:
@@ -23,3 +23,12 @@ def chance_that_not_larger(ours: Sequence[float], theirs: Sequence[float]) -> fl
     if variance == 0:  # all values are one
         return 0.5
     return 1 - NormalDist().cdf((wins - mine * its / 2 - 0.5) / math.sqrt(variance))
+
+
+def shift(ours: Sequence[float], theirs: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """By how much ``ours`` is larger: the least, the likeliest (Hodges and Lehmann's) and the most, with that confidence."""
+    differences = sorted(one - other for one in ours for other in theirs)
+    mine, its = len(ours), len(theirs)
+    spread = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(mine * its * (mine + its + 1) / 12)
+    cut = max(0, math.floor(mine * its / 2 - spread))
+    return differences[cut], median(differences), differences[-1 - cut]
