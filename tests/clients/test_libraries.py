@@ -15,6 +15,7 @@ def test_openstacksdk(api: Site) -> None:
     found = run(NEWEST, api, "python", PROGRAMS / "sdk_reads.py", "web1").json
     assert found == {
         "servers": ["db1", "old", "web1"],
+        "by name": ["db1", "old", "web1"],
         "guest": ["node5", "MIGRATING", "migrating", 75],
         "in progress": [[2, "running", REMAINING_BYTES]],
         "one in progress": "node6",

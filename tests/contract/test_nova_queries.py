@@ -17,6 +17,8 @@ from api.nova.operation import OPERATIONS, InvalidQuery, Operation, parse_query
 from api.nova.schemas.server_query import FORBIDDEN
 from tests.contract.nova_schemas import NovaSchemas
 
+pytestmark = pytest.mark.one_database
+
 EVERY_VERSION = [Microversion(2, minor) for minor in range(MINIMUM.minor, MAXIMUM.minor + 1)]
 #: what is taken though Nova, from 2.75 on, refuses it
 TAKEN: dict[tuple[str, str], str] = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.config import JsonDict
 
 from api.nova.leniency import BOOLEAN_WORDS, Boolean, HostName, Reason
 from api.nova.schemas.hypervisor import State, Status
@@ -68,8 +69,9 @@ def _is_given(value: object) -> object:
 
 
 #: what may be left out, but not be null
-Given = BeforeValidator(_is_given)
-_FLAG, _REASON = {"type": ["boolean", "string"], "enum": BOOLEAN_WORDS}, {"type": "string", "minLength": 1, "maxLength": 255}
+GivenFlag = Annotated[Boolean | None, BeforeValidator(_is_given), WithJsonSchema({"type": ["boolean", "string"], "enum": BOOLEAN_WORDS})]
+GivenReason = Annotated[Reason | None, BeforeValidator(_is_given), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
+GivenStatus = Annotated[Status | None, BeforeValidator(_is_given), WithJsonSchema({"enum": ["enabled", "disabled"]})]
 
 
 class ServiceChange(_Strict):
@@ -77,41 +79,33 @@ class ServiceChange(_Strict):
 
     host: HostName
     binary: Binary
-    disabled_reason: Annotated[Reason | None, Given] = None
+    disabled_reason: GivenReason = None
 
 
 class ServiceChange211(ServiceChange):
     """2.11: force-down."""
 
-    forced_down: Annotated[Boolean | None, Given] = None
+    forced_down: GivenFlag = None
 
 
-def _switch(**fields: Any) -> dict[str, Any]:
-    """One of the ways to say what to do, as a JSON schema: the first field is needed."""
-    return {"type": "object", "properties": fields, "required": [next(iter(fields))], "additionalProperties": False}
-
-
-#: a reason goes with what is not enabled, and something has to be asked for
-_SWITCHES = [
-    _switch(status={"const": "enabled"}, forced_down=_FLAG),
-    _switch(status={"const": "disabled"}, disabled_reason=_REASON, forced_down=_FLAG),
-    _switch(forced_down=_FLAG, disabled_reason=_REASON),
-]
-
-
-def _one_switch(schema: dict[str, Any]) -> None:
-    del schema["properties"], schema["type"], schema["additionalProperties"]
-    schema["anyOf"] = _SWITCHES
+#: something has to be asked for, and a reason goes with what is not enabled
+_SWITCHES: JsonDict = {
+    "anyOf": [
+        {"properties": {"status": {"const": "enabled"}, "disabled_reason": False}, "required": ["status"]},
+        {"properties": {"status": {"const": "disabled"}}, "required": ["status"]},
+        {"properties": {"status": False}, "required": ["forced_down"]},
+    ]
+}
 
 
 class ServiceChange253(_Strict):
     """2.53: what to do; which service is in the path."""
 
-    model_config = ConfigDict(json_schema_extra=_one_switch)
+    model_config = ConfigDict(json_schema_extra=_SWITCHES)
 
-    status: Annotated[Status | None, Given] = None
-    disabled_reason: Annotated[Reason | None, Given] = None
-    forced_down: Annotated[Boolean | None, Given] = None
+    status: GivenStatus = None
+    disabled_reason: GivenReason = None
+    forced_down: GivenFlag = None
 
 
 SERVICE_CHANGE: dict[str, type[BaseModel]] = {"2.1": ServiceChange, "2.11": ServiceChange211, "2.53": ServiceChange253}

@@ -15,6 +15,7 @@ def main(guest_name: str) -> None:
     moves = list(compute.server_migrations(guest))
     found = {
         "servers": sorted(server.name for server in compute.servers(limit=1)),  # page after page
+        "by name": [server.name for server in compute.servers(sort_key="display_name", sort_dir="asc", limit=1)],
         "guest": [guest.compute_host, guest.status, guest.task_state, guest.progress],
         "in progress": [[move.id, move.status, move.memory_remaining_bytes] for move in moves],
         "one in progress": compute.get_server_migration(guest, moves[0].id).dest_compute,
