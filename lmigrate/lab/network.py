@@ -33,6 +33,14 @@ def host_address(lab_id: str, index: int) -> str:
     return f"10.77.{subnet(lab_id)}.{_FIRST_HOST + index}"
 
 
+def mac_address(index: int) -> str:
+    """The hardware address of the ``index``-th host: a host that was switched off and on has the same one.
+
+    With another one, what the others remember of it (ARP) keeps them from it for up to a minute.
+    """
+    return f"52:54:00:00:00:{_FIRST_HOST + index:02x}"
+
+
 class Network:
     """Links of a lab, named by host; ``ctl_pid`` is the first process of the ctl node."""
 
@@ -52,7 +60,8 @@ class Network:
         if not self._has(host_pid, HOST_DEVICE):
             if self._has(self._ctl, port):  # left by a host that has died: its peer goes with its namespace, a little later
                 self._ip(self._ctl, "link", "delete", port)
-            self._ip(self._ctl, "link", "add", port, "type", "veth", "peer", "name", HOST_DEVICE, "netns", str(host_pid))
+            peer = ["peer", "name", HOST_DEVICE, "address", mac_address(index), "netns", str(host_pid)]
+            self._ip(self._ctl, "link", "add", port, "type", "veth", *peer)
         self._ip(self._ctl, "link", "set", port, "alias", host)
         self._ip(self._ctl, "link", "set", port, "master", BRIDGE, "up")
         self._ip(host_pid, "address", "replace", f"{address}/24", "dev", HOST_DEVICE)

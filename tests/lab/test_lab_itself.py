@@ -210,6 +210,7 @@ print(time.monotonic() - began)
 
 def test_a_host_dies_with_its_guests_and_comes_back_without_them(lab: Lab) -> None:
     name = start_domain(lab, lab.host("node6"))
+    assert lab.host("node5").run(["bash", "-c", f"exec 3<>/dev/tcp/{lab.host('node6').address}/16514"]).returncode == 0
     inside = set(lab.host("node6").processes())
     lab.power_off("node6")
     assert not any(Path(f"/proc/{pid}/exe").exists() for pid in inside)
