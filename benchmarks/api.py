@@ -55,6 +55,7 @@ def measured(fleet: Fleet) -> dict[str, str]:
         "servers, detail, in the middle": f"/v2.1/servers/detail?limit=100&marker={instance_uuid(fleet.instances // 2)}",
         "servers, by name": "/v2.1/servers/detail?name=guest-777",
         "servers, of a host": "/v2.1/servers/detail?limit=100&host=node0005",
+        "servers, sorted by host": "/v2.1/servers/detail?limit=100&sort_key=host",
         "server, show": server,
         "server, actions": f"{server}/os-instance-actions?limit=100",
         "server, action with events": f"/v2.1/servers/{instance_uuid(1)}/os-instance-actions/{latest}",
