@@ -16,7 +16,7 @@ from lmigrate.clock import monotonic_s
 from lmigrate.faults import HELD
 from tests.chaos.scene import Run, Scene
 from tests.chaos.subject import Subject
-from tests.lab.wire import eventually
+from tests.lab.wire import eventually, story
 
 REACH_DEADLINE_S = 60.0
 _SLOW_MIB_S, _FAST_MIB_S = "1", "1024"
@@ -83,7 +83,7 @@ def _hurry(scene: Scene, run: Run) -> Popen[Any]:
 def _held(point: str) -> Callable[[Scene, Run], None]:
     def reach(scene: Scene, run: Run) -> None:
         path = scene.lab.faults_dir / (point + HELD)
-        eventually(f"{run.stage} is reached", path.exists, REACH_DEADLINE_S)
+        _wait(scene, run, f"{run.stage} is reached", path.exists)
 
     return reach
 
@@ -91,9 +91,15 @@ def _held(point: str) -> Callable[[Scene, Run], None]:
 def _arrives(scene: Scene, run: Run) -> None:
     """The destination has a domain that waits for its memory."""
     node = scene.lab.host(scene.destination)
-    eventually(
-        "the copy has begun", lambda: node.virsh("domstate", run.subject.uuid, check=False).stdout.strip() == "paused", REACH_DEADLINE_S
-    )
+    _wait(scene, run, "the copy has begun", lambda: node.virsh("domstate", run.subject.uuid, check=False).stdout.strip() == "paused")
+
+
+def _wait(scene: Scene, run: Run, what: str, is_so: Callable[[], bool]) -> None:
+    """If it does not come, say what the migration did instead."""
+    try:
+        eventually(what, is_so, REACH_DEADLINE_S)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; {story(scene.wire.get(f'/v1/migrations/{run.migration}'))}") from error
 
 
 def _is_copied_in_part(scene: Scene, run: Run) -> None:
