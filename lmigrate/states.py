@@ -91,6 +91,7 @@ class LeakKind(StrEnum):
     LOCK = "lock"  # somebody works on a guest that no migration works on
     ATTACHMENT = "attachment"  # a row that nobody was going to finish
     GRANT = "grant"  # access at the storage that no row names
+    STRAY = "stray-attachment"  # in the storage's own books, and explained by no row
     RESERVATION = "reservation"
     TASK_STATE = "task-state"  # an instance that is taken by no migration
     PROGRESS = "progress"  # of an idle instance

@@ -78,6 +78,20 @@ def _leaked_lock(host: str, uuid: str) -> Advice:
     return Advice((look, cli("its migrations", "migration", "list", "--server", uuid)), (Way("that worker hangs", (again,)),))
 
 
+def _stray_attachment(_backend: str, attachment: str) -> Advice:
+    """Only Cinder keeps books of attachments by itself."""
+    client = "openstack --os-volume-api-version 3.44 volume attachment"
+    look = Command("whose it is, and since when", f"{client} show {shlex.quote(attachment)}")
+    remove = Command("shuts that host out", f"{client} delete {shlex.quote(attachment)}")
+    return Advice(
+        (look,),
+        (
+            Way("no guest uses the volume through it: the host that the records name has another, which is completed", (remove,)),
+            Way("Cinder refuses to delete it: only a service may, see docs/backends/cinder.md"),
+        ),
+    )
+
+
 def _no_advice(_place: str, _subject: str) -> Advice:
     return Advice()
 
@@ -99,4 +113,5 @@ _LEAKS: dict[LeakKind, Callable[[str, str], Advice]] = {
     LeakKind.PROBE: _leaked_file,
     LeakKind.SECRET: _leaked_secret,
     LeakKind.LOCK: _leaked_lock,
+    LeakKind.STRAY: _stray_attachment,
 }

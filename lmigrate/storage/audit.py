@@ -1,5 +1,7 @@
 """The storage's own books against the records: finish what was left half done, restore what was forgotten, remove what leaked.
 
+What nobody can prove to be unneeded is told (`lmigrate doctor`) and left alone.
+
 Run by the storage daemon when it starts and from time to time.  The storage is read
 before the records: a row is committed before its access is granted, so that whatever
 the storage shows and no row names is not just being granted.
@@ -25,7 +27,7 @@ from lmigrate.errors import LmigrateError
 from lmigrate.states import AttachmentState, LeakKind
 from lmigrate.storage.attachments import revoke_leftover
 from lmigrate.storage.circuit import asking
-from lmigrate.storage.drivers.audit import Access, Auditable, Grant
+from lmigrate.storage.drivers.audit import Access, Auditable, Grant, Stray, Telling
 from lmigrate.storage.drivers.base import ConnectionInfo, Connector, Driver, VolumeRef
 from lmigrate.storage.drivers.registry import driver_of
 from lmigrate.storage.registration import RESEND_AFTER, verify
@@ -61,6 +63,7 @@ class Sweeper:
     settings: Settings
     backend: str
     first_seen: dict[Access, datetime] = field(default_factory=dict)
+    strays_seen: dict[str, datetime] = field(default_factory=dict)
 
     def sweep(self) -> list[str]:
         """A sentence for each thing done.  What fails is logged, and tried again the next time."""
@@ -68,6 +71,8 @@ class Sweeper:
         parts: list[Callable[[], Iterable[str]]] = [self._register, lambda: self._finish(driver)]
         if isinstance(driver, Auditable):
             parts += [lambda: self._restore(driver), lambda: self._remove_leaks(driver)]
+        if isinstance(driver, Telling):
+            parts += [lambda: self._tell_strays(driver)]
         return [sentence for part in parts for sentence in self._guarded(part)]
 
     def _guarded(self, part: Callable[[], Iterable[str]]) -> list[str]:
@@ -127,6 +132,30 @@ class Sweeper:
                     driver.withdraw(entry, refs.get(entry.volume_uuid or ""))
                 self._note(Found(LeakKind.GRANT, str(entry)[:1024], "no attachment names it"), "removed from the storage")
                 yield f"no attachment names {entry}: removed from the storage"
+
+    def _tell_strays(self, driver: Telling) -> Iterable[str]:
+        """Not those of a guest that is on the move: its migration sees to its own."""
+        with reading() as session:
+            users, hosts = access.users_of(session, self.backend), access.host_names(session)
+            refs = [VolumeRef(volume.uuid, volume.location) for volume in access.volumes_of(session, self.backend)]
+        found: list[Stray] = []
+        for volume in refs:
+            with asking(self.backend):
+                found += driver.strays(volume, users.get(volume.uuid, set()), hosts)
+        with reading() as session:
+            moving = access.moving(session, {one.instance_uuid for one in found})
+        settled = [one for one in found if one.instance_uuid not in moving]
+        now = utcnow()
+        self.strays_seen = {one.subject: self.strays_seen.get(one.subject, now) for one in settled}
+        told = [one for one in settled if now - self.strays_seen[one.subject] >= self._grace]
+        yield from self._note_strays(told, {one.subject for one in found})
+
+    def _note_strays(self, strays: list[Stray], seen: set[str]) -> Iterable[str]:
+        with writing() as session:
+            for one in strays:
+                leaks.note(session, self.backend, Found(LeakKind.STRAY, one.subject, one.what, None, one.instance_uuid))
+            leaks.forget_gone(session, self.backend, [LeakKind.STRAY], seen)
+        return [f"{one.what} ({one.subject}): left alone" for one in strays]
 
     def _leaks(self, entries: Iterable[Access], volumes: dict[str, Volume]) -> set[Access]:
         with reading() as session:

@@ -28,6 +28,25 @@ def rows_of(session: Session, backend: str) -> list[tuple[Volume, VolumeAttachme
     return [(volume, row) for volume, row in session.execute(query.where(Volume.backend == backend).order_by(VolumeAttachment.uuid))]
 
 
+def users_of(session: Session, backend: str) -> dict[str, set[tuple[str, str]]]:
+    """Volume → (instance, host) of its attachments."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for volume, row in rows_of(session, backend):
+        found.setdefault(volume.uuid, set()).add((row.instance_uuid, row.host))
+    return found
+
+
+def moving(session: Session, instances: Collection[str]) -> set[str]:
+    """Those of the instances that have an open migration."""
+    query = select(Migration.instance_uuid).where(Migration.phase != Phase.ENDED, Migration.instance_uuid.in_(instances))
+    return set(session.scalars(query))
+
+
+def host_names(session: Session) -> set[str]:
+    """Every host that ever registered."""
+    return set(session.scalars(select(Host.name)))
+
+
 def all_attachment_uuids(session: Session) -> set[str]:
     """Attachments of all backends: two may share one storage."""
     return set(session.scalars(select(VolumeAttachment.uuid)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -59,3 +59,23 @@ class Auditable(Protocol):
 
     def restore(self, grant: Grant) -> None:
         """Give it once more, with the credentials of ``grant.info``; the guest that uses it logs in again by itself."""
+
+
+@dataclass(frozen=True)
+class Stray:
+    """Something in the storage's books that no record explains, and that nobody can prove to be unneeded."""
+
+    subject: str  # by which the storage knows it
+    what: str  # a sentence
+    instance_uuid: str
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A driver of a storage that keeps books of attachments by itself.  Raises StorageError."""
+
+    def strays(self, volume: VolumeRef, users: Collection[tuple[str, str]], hosts: Collection[str]) -> list[Stray]:
+        """Attachments of ``volume`` that are none of ``users`` (instance, host); reads only.
+
+        Of those instances, or on ``hosts``, which are ours: others are not our business.
+        """

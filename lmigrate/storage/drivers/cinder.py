@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import cached_property
 from typing import Any
 
 from lmigrate.config import CinderBackend
 from lmigrate.errors import StorageError
+from lmigrate.storage.drivers.audit import Stray
 from lmigrate.storage.drivers.base import ConnectionInfo, Connector, VolumeRef
 from lmigrate.storage.drivers.cinder_api import CinderApi
 
@@ -83,6 +85,16 @@ class CinderDriver:
         shown = self._api.volume(_id(volume)) or {"attachments": []}
         return frozenset(str(attachment["host_name"]) for attachment in shown["attachments"])
 
+    def strays(self, volume: VolumeRef, users: Collection[tuple[str, str]], hosts: Collection[str]) -> list[Stray]:
+        """What a grant that was interrupted, or another hand, has left: only a person can tell whether it is needed."""
+        shown = self._api.volume(_id(volume))
+        if shown is None:
+            return []
+        self._refuse_hidden_hosts(shown["attachments"])
+        instances = sorted({instance for instance, _ in users})
+        unfinished = [_unfinished(volume, instance, one) for instance in instances for one in self._unfinished(volume, instance)]
+        return [*unfinished, *(_stale(volume, one) for one in shown["attachments"] if _is_stale(one, users, hosts))]
+
     def _attach(self, volume: VolumeRef, connector: Connector, instance: str, *, is_elsewhere: bool) -> str:
         leftovers = self._unfinished(volume, instance)
         if leftovers and not is_elsewhere:
@@ -96,12 +108,15 @@ class CinderDriver:
     def _completed(self, shown: dict[str, Any], instance: str) -> dict[str, list[str]]:
         """The instance's completed attachments, by host."""
         own = [attachment for attachment in shown["attachments"] if attachment["server_id"] == instance]
-        if any(attachment.get("host_name") is None for attachment in own):
-            raise self._error("Cinder does not show the attachments' hosts: its user needs the role admin or service")
+        self._refuse_hidden_hosts(own)
         found: dict[str, list[str]] = {}
         for attachment in own:
             found.setdefault(attachment["host_name"], []).append(str(attachment["attachment_id"]))
         return found
+
+    def _refuse_hidden_hosts(self, attachments: list[dict[str, Any]]) -> None:
+        if any(attachment.get("host_name") is None for attachment in attachments):
+            raise self._error("Cinder does not show the attachments' hosts: its user needs the role admin or service")
 
     def _unfinished(self, volume: VolumeRef, instance: str) -> list[str]:
         found = self._api.attachments(_id(volume), instance)
@@ -148,6 +163,22 @@ def _why_kept(volume: VolumeRef, instance: str, attachment_ids: list[str]) -> st
     which = ", ".join(attachment_ids)
     what = f"attachments of volume {_id(volume)} to instance {instance} that are not completed in Cinder: {which}"
     return f"{what}. Complete the one of the host that has the guest, and delete what is left over"
+
+
+def _unfinished(volume: VolumeRef, instance: str, attachment_id: str) -> Stray:
+    return Stray(attachment_id, f"an attachment of volume {_id(volume)} that was never completed; Cinder does not show its host", instance)
+
+
+def _stale(volume: VolumeRef, attachment: dict[str, Any]) -> Stray:
+    what = f"{attachment['host_name']} has an attachment of volume {_id(volume)} that no record names"
+    return Stray(str(attachment["attachment_id"]), what, str(attachment["server_id"]))
+
+
+def _is_stale(attachment: dict[str, Any], users: Collection[tuple[str, str]], hosts: Collection[str]) -> bool:
+    """Whether a completed attachment concerns us, and no record names it."""
+    instance, host = attachment["server_id"], attachment["host_name"]
+    is_ours = host in hosts or any(instance == one for one, _ in users)
+    return is_ours and (instance, host) not in users
 
 
 def _connector(connector: Connector) -> dict[str, Any]:

@@ -127,6 +127,51 @@ def test_a_host_is_shut_out_without_the_others_attachment_that_is_not_completed(
     assert list(cinder.attachments) == [own]
 
 
+OURS = {"node5", "node6", "node7"}
+
+
+def test_what_the_records_explain_is_no_stray(driver: CinderDriver, volume: VolumeRef) -> None:
+    grant(driver, volume, NODE5)
+    grant(driver, volume, NODE6)
+    assert driver.strays(volume, {(INSTANCE, "node5"), (INSTANCE, "node6")}, OURS) == []
+
+
+def test_an_attachment_that_was_never_completed_is_told(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder) -> None:
+    """With or without a completed one of another host; nothing is changed."""
+    own = by_hand(cinder, volume, NODE5)
+    for _ in range(2):
+        (stray,) = driver.strays(volume, {(INSTANCE, "node5")}, OURS)
+        assert (stray.subject, stray.instance_uuid) == (own, INSTANCE)
+        assert "never completed" in stray.what
+        assert volume.location["volume_id"] in stray.what
+        assert {request.split()[0] for request in cinder.requests} == {"GET"}
+        cinder.answer("POST", f"/v3/attachments/{own}/action", {}, {"os-complete": {}})
+        own = by_hand(cinder, volume, NODE6)
+
+
+def test_a_third_hosts_attachment_is_told(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder) -> None:
+    grant(driver, volume, NODE5)
+    grant(driver, volume, NODE6)
+    (stale,) = [identity for identity, row in cinder.attachments.items() if row["connector"]["host"] == "node6"]
+    (stray,) = driver.strays(volume, {(INSTANCE, "node5")}, OURS)
+    assert (stray.subject, stray.instance_uuid) == (stale, INSTANCE)
+    assert stray.what.startswith("node6 has an attachment")
+    assert len(cinder.attachments) == 2
+
+
+def test_a_guest_that_is_not_ours_is_nobodys_stray(driver: CinderDriver, volume: VolumeRef) -> None:
+    grant(driver, volume, NODE6)
+    assert driver.strays(volume, set(), {"node5"}) == []
+    assert len(driver.strays(volume, set(), {"node6"})) == 1  # on a host of ours, by a volume of ours
+
+
+def test_strays_are_not_guessed_without_the_role_to_see_hosts(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder) -> None:
+    grant(driver, volume, NODE5)
+    cinder.shows_hosts = False
+    with pytest.raises(StorageError, match="role admin or service"):
+        driver.strays(volume, {(INSTANCE, "node5")}, OURS)
+
+
 def test_another_instances_volume_is_refused(driver: CinderDriver, volume: VolumeRef) -> None:
     grant(driver, volume, NODE5)
     with pytest.raises(StorageError, match="Invalid volume"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from lmigrate.errors import StorageError, StorageUnavailable
 from lmigrate.ids import new_uuid
 from lmigrate.states import AttachmentState
 from lmigrate.storage import audit, registration
-from lmigrate.storage.drivers.audit import Access, Grant
+from lmigrate.storage.drivers.audit import Access, Grant, Stray
 from lmigrate.storage.drivers.base import ConnectionInfo, Connector, VolumeRef
 
 BACKEND = "san1"
@@ -32,6 +32,7 @@ class BookStorage:
         self.volumes: dict[str, int] = {}  # source name → bytes
         self.is_away = self.is_silent = False
         self.asked = 0
+        self.odd: list[Stray] = []
 
     def locate(self, source_name: str) -> dict[str, Any]:
         self._answer()
@@ -66,6 +67,11 @@ class BookStorage:
     def restore(self, grant: Grant) -> None:
         self._answer()
         self.entries |= _entries(grant)
+
+    def strays(self, volume: VolumeRef, users: Collection[tuple[str, str]], hosts: Collection[str]) -> list[Stray]:
+        self._answer()
+        del hosts
+        return [one for one in self.odd if volume.uuid in one.what and {one.instance_uuid} == {instance for instance, _ in users}]
 
     def _answer(self) -> None:
         self.asked += 1

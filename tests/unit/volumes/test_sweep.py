@@ -14,11 +14,13 @@ from lmigrate.db.models import Instance, Leak, VolumeAttachment
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import leaks as leak_rows
 from lmigrate.db.stores import volumes
+from lmigrate.doctor.examine import examine
+from lmigrate.doctor.finding import Finding, Kind
 from lmigrate.ids import new_uuid
 from lmigrate.states import AttachmentState, LeakKind, Phase, PowerState, VolumeState
 from lmigrate.storage import audit, circuit
 from lmigrate.storage.audit import Records, Sweeper, is_leak
-from lmigrate.storage.drivers.audit import Access
+from lmigrate.storage.drivers.audit import Access, Stray
 from lmigrate.storage.drivers.base import Connector, VolumeRef
 from lmigrate.storage.registration import verify
 from tests.factories.records import host_row, instance_row, migration_row, sighting_row
@@ -58,6 +60,11 @@ def sweeper(configured: Settings) -> Sweeper:
 def rows() -> dict[str, AttachmentState]:
     with reading() as session:
         return {row.uuid: row.state for row in session.query(VolumeAttachment)}
+
+
+def examine_now() -> list[Finding]:
+    with reading() as session:
+        return examine(session, utcnow(), 60)
 
 
 def noted() -> list[Leak]:
@@ -213,3 +220,44 @@ def test_a_storage_that_is_silent_is_not_asked_by_every_part_again(
     assert storage.asked == MAX_SILENCES
     assert "silent 3 times in a row" in verify(new.uuid, sweeper.settings)
     assert storage.asked == MAX_SILENCES
+
+
+def test_what_only_a_person_can_judge_is_told_and_left_alone(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:
+    guest, volume = instance_row("node5"), volume_row()
+    save(host_row("node5", connector=connector("node5")), guest, volume, attachment := attachment_row(volume, "node5", guest.uuid))
+    storage.entries = entries_of(volume.uuid, initiator("node5"), attachment.uuid)
+    storage.odd = [Stray("its-id", f"node9 has an attachment of volume {volume.uuid} that no record names", guest.uuid)]
+    for _ in range(2):
+        assert sweeper.sweep() == [f"{storage.odd[0].what} (its-id): left alone"]
+    (leak,) = noted()
+    assert (leak.place, leak.kind, leak.subject, leak.removed_at, leak.instance_uuid) == (
+        BACKEND,
+        LeakKind.STRAY,
+        "its-id",
+        None,
+        guest.uuid,
+    )
+    (finding,) = [one for one in examine_now() if one.kind is Kind.LEAK]
+    assert finding.needs_operator
+    assert finding.advice.ways[0].commands[0].command.endswith("volume attachment delete its-id")
+    storage.odd = []
+    assert sweeper.sweep() == []
+    assert noted() == []
+
+
+def test_a_stray_attachment_of_a_guest_that_moves_is_its_migrations(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:
+    guest, volume = instance_row("node5"), volume_row()
+    save(host_row("node5", connector=connector("node5")), guest, volume, attachment_row(volume, "node5", guest.uuid, connection_info=None))
+    save(migration_row(guest, phase=Phase.FORWARD))
+    storage.odd = [Stray("its-id", f"an attachment of volume {volume.uuid} that was never completed", guest.uuid)]
+    assert sweeper.sweep() == []
+
+
+def test_a_stray_attachment_is_given_time(storage: BookStorage, configured: Settings, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = configured.model_copy(update={"storage": configured.storage.model_copy(update={"leak_grace_s": 60.0})})
+    sweeper, guest, volume, now = Sweeper(patient, BACKEND), instance_row("node5"), volume_row(), utcnow()
+    save(host_row("node5", connector=connector("node5")), guest, volume, attachment_row(volume, "node5", guest.uuid, connection_info=None))
+    storage.odd = [Stray("its-id", f"an attachment of volume {volume.uuid} that was never completed", guest.uuid)]
+    for seconds, told in ((0, 0), (59, 0), (61, 1)):
+        monkeypatch.setattr(audit, "utcnow", lambda after=seconds: now + timedelta(seconds=after))
+        assert len(sweeper.sweep()) == told
