@@ -88,6 +88,7 @@ class LeakKind(StrEnum):
     FILE = "file"
     PROBE = "probe"
     SECRET = "secret"  # noqa: S105 - one of libvirt, for a volume
+    SESSION = "iscsi-session"  # of the kernel, with a volume's target
     LOCK = "lock"  # somebody works on a guest that no migration works on
     ATTACHMENT = "attachment"  # a row that nobody was going to finish
     GRANT = "grant"  # access at the storage that no row names

@@ -72,6 +72,12 @@ def _leaked_secret(host: str, uuid: str) -> Advice:
     )
 
 
+def _leaked_session(host: str, target: str) -> Advice:
+    look = Command("its devices, and what holds them", "iscsiadm --mode session --print 3", host)
+    end = Command("logs the kernel out", f"iscsiadm --mode node --targetname {shlex.quote(target)} --logout", host)
+    return Advice((look,), (Way("nothing on this host uses its devices: no guest, no mount, no volume group", (end,)),))
+
+
 def _leaked_lock(host: str, uuid: str) -> Advice:
     look = Command("who holds it", "lslocks --output PID,COMMAND,PATH", host)
     again = Command("guests go on running, and so do their moves", "systemctl restart lmigrate-host", host)
@@ -112,6 +118,7 @@ _LEAKS: dict[LeakKind, Callable[[str, str], Advice]] = {
     LeakKind.FILE: _leaked_file,
     LeakKind.PROBE: _leaked_file,
     LeakKind.SECRET: _leaked_secret,
+    LeakKind.SESSION: _leaked_session,
     LeakKind.LOCK: _leaked_lock,
     LeakKind.STRAY: _stray_attachment,
 }

@@ -23,7 +23,7 @@ from lmigrate.db.session import reading, writing
 from lmigrate.db.stores import leaks, pasts
 from lmigrate.db.stores.leaks import Found
 from lmigrate.db.stores.pasts import Past
-from lmigrate.doctor import judge, marks
+from lmigrate.doctor import judge, marks, sessions
 from lmigrate.doctor.judge import Fate, Judgement
 from lmigrate.doctor.marks import Marked
 from lmigrate.errors import GuestBusy, LmigrateError
@@ -36,7 +36,7 @@ from lmigrate.virt.types import DomainInfo
 
 log = structlog.get_logger(__name__)
 
-KINDS = (LeakKind.DOMAIN, LeakKind.DIRECTORY, LeakKind.FILE, LeakKind.PROBE, LeakKind.SECRET, LeakKind.LOCK)
+KINDS = (LeakKind.DOMAIN, LeakKind.DIRECTORY, LeakKind.FILE, LeakKind.PROBE, LeakKind.SECRET, LeakKind.SESSION, LeakKind.LOCK)
 _USAGE = "lmigrate-"
 _PATIENCE_S = 0.5
 
@@ -78,9 +78,10 @@ class _HostSweep:
 
     def run(self) -> list[str]:
         domains = self._hypervisor.domains()
-        marked, secrets, held = (
+        marked, secrets, targets, held = (
             marks.find(self._directories(domains)),
             self._hypervisor.secrets(),
+            sessions.targets(),
             held_guests(self._settings.host.state_dir),
         )
         for domain in domains:
@@ -89,6 +90,8 @@ class _HostSweep:
             self._marked(one)
         for uuid, usage in secrets.items():
             self._secret(uuid, usage)
+        for target in targets:
+            self._session(target)
         for instance_uuid in held:
             self._lock(instance_uuid)
         with writing() as session:
@@ -181,6 +184,19 @@ class _HostSweep:
     def _is_named(self, secret: str) -> bool:
         texts = (self._hypervisor.domain_xml(domain.uuid, is_inactive=not domain.is_active) for domain in self._hypervisor.domains())
         return any(secret in text for text in texts)
+
+    def _session(self, target: str) -> None:
+        judgement = self._judge_session(target)
+        if judgement.fate is not Fate.NEEDED:
+            self._note(Found(LeakKind.SESSION, target, judgement.reason), judgement, None)
+
+    def _judge_session(self, target: str) -> Judgement:
+        names = {disk.source_name or "" for domain in self._hypervisor.domains() for disk in domain.disks}
+        with reading() as session:
+            is_ours, has_attachment = pasts.are_volumes_of(session, target), pasts.has_attachment_on(session, target, self._host)
+        return judge.of_session(
+            is_ours=is_ours, has_attachment=has_attachment, is_used=any(name.startswith(f"{target}/") for name in names)
+        )
 
     def _lock(self, instance_uuid: str) -> None:
         with reading() as session:

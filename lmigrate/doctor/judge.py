@@ -89,3 +89,10 @@ def of_secret(*, has_attachment: bool, is_used: bool) -> Judgement:
     if is_used:
         return Judgement(Fate.REPORT, "its attachment is gone, but a domain of this host names it")
     return Judgement(Fate.REMOVE, "its attachment is gone, and no domain of this host names it")
+
+
+def of_session(*, is_ours: bool, has_attachment: bool, is_used: bool) -> Judgement:
+    """A session of this host's kernel; ``is_ours``: with a registered volume's target.  Nobody knows who began it: it is never ended."""
+    if not is_ours or has_attachment or is_used:
+        return NEEDED
+    return Judgement(Fate.REPORT, "this host's kernel is logged in, and no guest of this host has a volume there")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from lmigrate.config import settings
 from lmigrate.db.clock import ago, utcnow
 from lmigrate.db.models import Instance, Leak, Migration, Reservation, Volume, VolumeAttachment
 from lmigrate.db.session import reading, writing
-from lmigrate.doctor import record_sweep
+from lmigrate.doctor import record_sweep, sessions
 from lmigrate.doctor.finding import Finding, Kind
 from lmigrate.doctor.host_sweep import sweep_host
 from lmigrate.ids import new_uuid
@@ -375,3 +376,57 @@ def test_removed_leaks_are_told_for_a_week(cluster: Cluster) -> None:
         session.scalars(select(Leak)).one().removed_at = ago(8 * 24 * 3600)
     record_sweep.sweep(settings(), NoHosts())
     assert leaks(cluster) == []
+
+
+TARGET = "iqn.2026-11.org.example:web1"
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """sysfs of a kernel that is logged in to a target."""
+    sysfs = tmp_path / "iscsi_session"
+    monkeypatch.setattr(sessions, "SYSFS", sysfs)
+    for name in ("session1", "session2"):  # two portals
+        (sysfs / name).mkdir(parents=True)
+        (sysfs / name / "targetname").write_text(f"{TARGET}\n")
+    (sysfs / "session3").mkdir()  # one that has just ended
+    return sysfs
+
+
+def register(source_name: str = f"{TARGET}/1") -> Volume:
+    volume = Volume(uuid=new_uuid(), name="web1", backend="san1", source_name=source_name, location={}, size_bytes=1 << 20)
+    with writing() as session:
+        session.add(volume)
+    return volume
+
+
+def test_a_session_of_the_kernel_without_a_guest_is_told(cluster: Cluster, kernel: Path) -> None:
+    register()
+    for _ in range(2):
+        assert len(sweep(cluster)) == 1
+    (finding,) = leaks(cluster)
+    assert (finding.reason, finding.needs_operator, finding.host) == (LeakKind.SESSION, True, "node6")
+    assert [one.command for one in finding.advice.ways[0].commands] == [f"iscsiadm --mode node --targetname {TARGET} --logout"]
+    shutil.rmtree(kernel)
+    assert sweep(cluster) == []
+    assert leaks(cluster) == []
+
+
+@pytest.mark.parametrize("why", ["its target is nobody's", "it has an attachment", "a domain has it"])
+def test_a_session_of_the_kernel_that_is_needed_or_not_ours_is_left_alone(cluster: Cluster, kernel: Path, why: str) -> None:
+    assert kernel.is_dir()
+    volume = register(f"{TARGET}-2/1" if why == "its target is nobody's" else f"{TARGET}/1")
+    uuid = cluster.boot("node5")
+    if why == "it has an attachment":
+        with writing() as session:
+            session.add(
+                VolumeAttachment(
+                    uuid=new_uuid(), volume_uuid=volume.uuid, host="node6", instance_uuid=uuid, state=AttachmentState.GRANTED, connector={}
+                )
+            )
+    if why == "a domain has it":
+        source = f"<source dev='/dev/disk/by-path/ip-10.0.0.9:3260-iscsi-{TARGET}-lun-1'/>"
+        disk = f"<disk type='block' device='disk'>{source}<target dev='vdz'/></disk>"
+        xml = cluster.world.domain("node5", uuid).xml.replace("</devices>", f"{disk}</devices>")
+        cluster.world.hosts["node6"].domains[uuid] = FakeDomain(uuid, xml, None, PowerState.RUNNING, "booted")
+    assert sweep(cluster) == []

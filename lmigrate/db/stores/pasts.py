@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from lmigrate.db.models import Instance, Migration, VolumeAttachment
+from lmigrate.db.models import Instance, Migration, Volume, VolumeAttachment
 from lmigrate.states import MigrationStatus, Phase
 
 
@@ -44,6 +44,21 @@ def has_attachment(session: Session, attachment_uuid: str, host: str) -> bool:
     """Whether ``host`` has, or is getting or losing, that access."""
     query = select(VolumeAttachment.uuid).where(VolumeAttachment.uuid == attachment_uuid, VolumeAttachment.host == host)
     return session.scalar(query) is not None
+
+
+def are_volumes_of(session: Session, target: str) -> bool:
+    """Whether registered volumes lie on that iSCSI target."""
+    return session.scalar(select(Volume.uuid).where(_is_on(target)).limit(1)) is not None
+
+
+def has_attachment_on(session: Session, target: str, host: str) -> bool:
+    """Whether ``host`` has, or is getting or losing, access to a volume on that iSCSI target."""
+    query = select(VolumeAttachment.uuid).join(Volume, Volume.uuid == VolumeAttachment.volume_uuid)
+    return session.scalar(query.where(_is_on(target), VolumeAttachment.host == host).limit(1)) is not None
+
+
+def _is_on(target: str) -> ColumnElement[bool]:
+    return Volume.source_name.startswith(f"{target}/", autoescape=True)
 
 
 def is_moving(session: Session, instance_uuid: str) -> bool:
