@@ -87,9 +87,10 @@ def names_other_machine(headers: Headers) -> tuple[str, str] | None:
     """The header that says that the request was meant for another machine than this, or comes from a page of another; and what it says.
 
     A browser on this machine sends the name in its address line as Host, whatever DNS made of it, and the page's as Origin.
+    Only what is no browser leaves Host out: a load balancer that looks at /healthz by HTTP/1.0.
     """
-    host = headers.get("Host", "")
-    if not is_loopback(_name_in(f"//{host}")):
+    host = headers.get("Host")
+    if host is not None and not is_loopback(_name_in(f"//{host}")):
         return "Host", host
     origin = headers.get("Origin")
     return None if origin is None or is_loopback(_name_in(origin)) else ("Origin", origin)

@@ -16,6 +16,8 @@ from lmigrate import log
 from lmigrate.access import tokens
 from lmigrate.config import Settings, settings
 from lmigrate.db.availability import NO_TABLES, UNAVAILABLE
+from lmigrate.db.patience import hurrying
+from lmigrate.db.session import disconnect
 from lmigrate.errors import LmigrateError
 
 
@@ -90,11 +92,18 @@ _NOBODY = {
 }
 
 
+#: for a database that hangs: the warning is worth no more
+_PATIENCE_S = 2.0
+
+
 def _can_anybody_log_in() -> bool:
     try:
-        return tokens.are_there_any()
+        with hurrying(_PATIENCE_S):
+            return tokens.are_there_any()
     except (*UNAVAILABLE, *NO_TABLES):
         return True  # nobody knows, and /readyz says why
+    finally:
+        disconnect()  # gunicorn forks its workers from here
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from lmigrate.config import DatabaseSettings, TlsSettings, settings
 from lmigrate.db.patience import PatientConnection, hurrying
 
 #: Session too: what annotates a session need not name SQLAlchemy
-__all__ = ["Session", "engine", "make_engine", "ping", "reading", "try_writing", "writing"]
+__all__ = ["Session", "disconnect", "engine", "make_engine", "ping", "reading", "try_writing", "writing"]
 
 
 #: the server ends a statement by itself; it has hung if it does not
@@ -49,6 +49,11 @@ def writing() -> Iterator[Session]:
 def engine() -> Engine:
     """The engine of this process."""
     return make_engine(settings().database, settings().tls)
+
+
+def disconnect() -> None:
+    """Close the connections of this process, before it forks: no two processes can share one.  Who asks next connects anew."""
+    engine().dispose()
 
 
 def make_engine(options: DatabaseSettings, tls: TlsSettings | None = None) -> Engine:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
 from werkzeug.datastructures import Headers
 
 from api import serve
@@ -11,7 +12,7 @@ from api.app import create_app
 from api.caller import is_local, mode_of, names_other_machine, why_risky
 from lmigrate.access import tokens
 from lmigrate.config import ApiSettings, AuthSettings, settings
-from lmigrate.db.session import engine
+from lmigrate.db.session import disconnect, engine
 from lmigrate.states import Role
 
 LOCAL = ["127.0.0.1:8774", "127.8.8.8:1", "[::1]:8774", "localhost:8774", "unix:/run/lmigrate/api.sock"]
@@ -77,6 +78,10 @@ def test_a_name_that_was_made_to_lead_here_is_none_of_them(host: str) -> None:
     assert names_other_machine(Headers({"Host": "localhost", "Origin": f"http://{host}"})) == ("Origin", f"http://{host}")
 
 
+def test_a_look_by_http_1_0_names_no_machine() -> None:
+    assert names_other_machine(Headers()) is None
+
+
 def test_a_page_without_an_origin_is_foreign() -> None:
     assert names_other_machine(Headers({"Host": "localhost", "Origin": "null"})) == ("Origin", "null")
 
@@ -118,6 +123,19 @@ def test_who_starts_it_without_a_token_reads_how_to_make_one(
     assert "NOBODY CAN LOG IN" in risks(monkeypatch, capsys, "token")
     tokens.create("ann", Role.READER, "a test")
     assert risks(monkeypatch, capsys, "token") == ""
+
+
+def test_no_worker_inherits_a_connection_from_who_started_it(
+    database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disconnect()
+    opened: list[object] = []
+    closed: list[object] = []
+    event.listen(engine(), "connect", lambda made, _record: opened.append(made))
+    event.listen(engine(), "close", lambda made, _record: closed.append(made))
+    assert "NOBODY CAN LOG IN" in risks(monkeypatch, capsys, "token")
+    assert len(opened) > 0
+    assert opened == closed
 
 
 def test_a_database_without_tables_does_not_keep_it_from_starting(
