@@ -221,7 +221,7 @@ def _keep_destination(held: Held) -> tuple[Command, ...]:
 
 def _start_at_source(held: Held) -> tuple[Command, ...]:
     """After the migration has ended: until then nobody may start it."""
-    if not _is_defined(held.source_seen):
+    if not _is_defined(held.source_seen) or held.fenced == held.source:
         return ()
     ended = cli("waits for its end", "migration", "watch", str(held.migration_id))
     return ended, virsh(held.source, "starts it", "start", held.instance_uuid)

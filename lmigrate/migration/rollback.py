@@ -64,7 +64,7 @@ def decide(migration_id: int, round_number: int, dispatcher: Dispatcher) -> str:
         migration.observe_round += 1  # this one is decided: its other messages have nothing left to do
         decision = _decision(migration, source, destination)
         actions.record(session, migration, "verdict", f"{decision.verdict.value}: {decision.reason}")
-        forward, undos = _apply(session, migration, decision, source)
+        forward, undos = _apply(session, migration, decision, source, destination)
         attempt = migration.attempt
     if forward:
         dispatcher.send_steps(forward)
@@ -182,11 +182,13 @@ def _seen(session: Session, migration: Migration, side: Side) -> Seen | None:
     return None if facts is None else Seen.from_facts(facts)
 
 
-def _apply(session: Session, migration: Migration, decision: Decision, source: Seen | None) -> tuple[list[StepMessage], list[UndoMessage]]:
+def _apply(
+    session: Session, migration: Migration, decision: Decision, source: Seen | None, destination: Seen | None
+) -> tuple[list[StepMessage], list[UndoMessage]]:
     """Change the records for a verdict; return what is to be sent."""
     steps = journal.steps_of(session, migration)
     if decision.verdict is Verdict.HOLD:
-        migrations.hold(session, migration, _hold_reason(migration, decision), decision.reason)
+        migrations.hold(session, migration, _hold_reason(migration, decision, destination), decision.reason)
         return [], []
     if decision.verdict is Verdict.NOT_MOVED:
         return [], _undos(migration, steps)
@@ -200,11 +202,16 @@ def _apply(session: Session, migration: Migration, decision: Decision, source: S
     return tail_messages(session, migration), []
 
 
-def _hold_reason(migration: Migration, decision: Decision) -> HoldReason:
-    """Which kind of HOLD; a silence that a fenced host explains is none that ends by itself."""
+def _hold_reason(migration: Migration, decision: Decision, destination: Seen | None) -> HoldReason:
+    """Which kind of HOLD; a silence that a fenced host explains is none that ends by itself.
+
+    A copy that waits on the destination may have all of the guest's memory: who decides has to look at it first.
+    """
     kind = decision.hold or HoldReason.ON_NEITHER_HOST
     silent = {HoldReason.SOURCE_SILENT: migration.source_host, HoldReason.DESTINATION_SILENT: migration.dest_host}.get(kind)
-    return HoldReason.ON_NEITHER_HOST if silent is not None and silent == migration.fenced_host else kind
+    if silent is None or silent != migration.fenced_host:
+        return kind
+    return HoldReason.NOT_HANDED_OVER if destination is not None and destination.is_active else HoldReason.ON_NEITHER_HOST
 
 
 def _is_to_resume(session: Session, migration: Migration, decision: Decision, source: Seen | None) -> bool:
