@@ -197,6 +197,10 @@ class StorageUnavailable(StorageError):
     """Storage backend {backend}: no answer: {reason}"""
 
 
+class DirectoryUnavailable(LmigrateError):
+    """{directory} on {host} does not answer: {reason} Look at its mount with `findmnt --target {directory}`."""
+
+
 class AccessBeingRevoked(HostError):
     """Access to volume {volume} for instance {instance} on {host} is being taken back. Try again when `lmigrate volume attachments {volume}` does not show it any more."""
 

@@ -21,13 +21,14 @@ import structlog
 from lmigrate import clock, log
 from lmigrate.config import Settings, settings
 from lmigrate.db.availability import UNAVAILABLE
-from lmigrate.errors import HypervisorError
+from lmigrate.errors import DirectoryUnavailable, HypervisorError
 from lmigrate.host.disk_watch import DiskWatch, ensure_directory
 from lmigrate.host.heartbeat import Heartbeat
 from lmigrate.host.inventory import Inventory
 from lmigrate.host.inventory_thread import InventoryThread
 from lmigrate.host.registration import Registration
 from lmigrate.ids import new_uuid
+from lmigrate.storage import directories
 from lmigrate.virt.connect import local_hypervisor
 from lmigrate.virt.protocol import Hypervisor
 
@@ -150,11 +151,17 @@ class HostDaemon:
         environment = {**os.environ, "LMIGRATE_HOST_EPOCH": epoch}
         self._workers = [Worker(kind, worker_argv(options, kind), environment) for kind in ("ctl", "mig")]
 
+    def _ensure_directory(self) -> None:
+        try:
+            directories.require_answer(self._options.host, ensure_directory)
+        except DirectoryUnavailable as error:  # what needs no file goes on, such as the watch of a copy
+            logger.warning("the instances path does not answer", reason=str(error))
+
     def run(self) -> int:
         """Everything, until told to stop."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        ensure_directory(self._options.host.instances_path)
+        self._ensure_directory()
         self._disk.start()
         if self._register():
             self._heartbeat.start()

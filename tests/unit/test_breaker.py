@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from lmigrate import clock
 from lmigrate.breaker import MAX_SILENCES, Breaker, Circuit, CircuitState
@@ -57,15 +58,16 @@ def test_a_late_silence_of_an_earlier_call_does_not_close_it() -> None:
     assert silent(silent(NEW, MAX_SILENCES), 1, now_s=5).state is CircuitState.OPEN
 
 
-def test_the_reason_is_told_to_whoever_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reason_is_told_to_whoever_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "monotonic_s", lambda: 10.0)
     breaker = Breaker("libvirt node5", PAUSE_S)
     assert breaker.why_refused() is None
-    for _ in range(MAX_SILENCES):
-        breaker.silent("libvirt on node5 did not answer ping within 15 s.")
+    with capture_logs() as told:
+        for _ in range(MAX_SILENCES):
+            breaker.silent("libvirt on node5 did not answer ping within 15 s.")
     assert "did not answer ping" in str(breaker.why_refused())
     assert f"{MAX_SILENCES} times in a row" in str(breaker.why_refused())
-    assert "a circuit has changed" in capsys.readouterr().out
+    assert [line["event"] for line in told] == ["a circuit has changed"]
     monkeypatch.setattr(clock, "monotonic_s", lambda: 10.0 + PAUSE_S)
     assert breaker.why_refused() is None
     breaker.answered()

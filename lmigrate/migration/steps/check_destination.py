@@ -11,7 +11,7 @@ from lmigrate.errors import DestinationDomainExists, InvalidCPUInfo, MigrationPr
 from lmigrate.migration.guest_lock import guest_lock
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import MigrationStatus
-from lmigrate.storage import probe
+from lmigrate.storage import directories, probe
 from lmigrate.virt.xml.cpu import cpu_to_compare
 
 #: how long a removal may take that is under way on this host
@@ -35,6 +35,7 @@ class CheckDestination(Step):
 
     def do(self, context: StepContext) -> Facts:
         """Facts: instances_path, directory_exists, disk_available_bytes, probed directories, why the CPU was not compared."""
+        directories.require_answer(context.settings.host)
         # The sweep of leaks holds the guest's lock, too: what it removes here is gone before this looks, or stays.
         with guest_lock(context.settings.host.state_dir, context.instance.uuid, patience_s=SWEEP_PATIENCE_S):
             return self._check(context)

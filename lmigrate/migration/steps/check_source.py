@@ -23,6 +23,7 @@ from lmigrate.migration.source_survey import Survey, survey
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.migration.storage_decision import decide_block_migration
 from lmigrate.states import MigrationStatus, PowerState
+from lmigrate.storage import directories
 from lmigrate.virt.types import DomainInfo
 
 
@@ -41,6 +42,7 @@ class CheckSource(Step):
 
     def do(self, context: StepContext) -> Facts:
         """Facts: migrate_data, power_state."""
+        directories.require_answer(context.settings.host)
         domain = self._domain(context)
         found = survey(context, domain)
         self._refuse_obstacles(context, domain, found)

@@ -11,7 +11,7 @@ from lmigrate.migration.media import fetch_medium
 from lmigrate.migration.migrate_data import LocalDisk, Medium, NeededFile
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
 from lmigrate.states import HoldReason, MigrationStatus
-from lmigrate.storage import disk_image, ownership, probe
+from lmigrate.storage import directories, disk_image, ownership, probe
 from lmigrate.storage.disk_image import FileIdentity, ImageInfo
 from lmigrate.virt.xml.destination import moved_path
 
@@ -33,6 +33,7 @@ class PreLiveMigration(Step):
 
     def do(self, context: StepContext) -> Facts:
         """Facts: copy_mode (full|inc), devices (device name → the kernel's block device), disks (→ path here), graphics_listen."""
+        directories.require_answer(context.settings.host)
         probe.remove_probes(map(Path, context.facts["check_destination"]["probed"]), context.uuid)
         data = context.data
         for file in data.needed_files:
