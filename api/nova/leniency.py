@@ -42,13 +42,18 @@ def _boolean_or_auto(value: object) -> bool | str:
     return "auto" if value == "auto" and isinstance(value, str) else _boolean(value)
 
 
-def _moment(value: object) -> datetime:
+def moment(value: object) -> datetime:
+    """A moment of the wire, in UTC.
+
+    Raises:
+        ValueError: it is none, or in UTC none of the years 1 to 9999.
+    """
     try:
         found = datetime.fromisoformat(str(value))
-    except ValueError as error:
+        # Nova's own clients leave the zone out and mean UTC
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{value!r} is not a 'date-time'") from error
-    # Nova's own clients leave the zone out and mean UTC
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _digits(value: object) -> int:
@@ -82,4 +87,4 @@ HostName = Annotated[str, StringConstraints(strict=True, min_length=1, max_lengt
 Reason = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255)]
 NonNegative = Annotated[int, BeforeValidator(_digits), WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,18}$"})]
 Regex = Annotated[str, BeforeValidator(_expression), WithJsonSchema({"type": "string", "format": "python-regex", "minLength": 1})]
-DateTime = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+DateTime = Annotated[datetime, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})]

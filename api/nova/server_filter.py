@@ -12,7 +12,7 @@ from api import caller
 from api.microversions import at_least
 from api.nova import flavors
 from api.nova.build_server import ZONE
-from api.nova.leniency import TRUE_WORDS
+from api.nova.leniency import TRUE_WORDS, moment
 from api.nova.schemas.server_query import FORBIDDEN, NEVER_HERE, ServersQuery
 from api.nova.states import KNOWN_STATUSES, with_power_state, with_status
 from lmigrate.db.stores import name_pattern
@@ -97,13 +97,13 @@ def _with_numbers(wanted: ServerFilter, query: ServersQuery) -> ServerFilter:
 
 
 def _second(text: str) -> tuple[datetime, datetime]:
-    """The second that a moment of the wire names, from and before; the beginning of time, when nothing was, when it names none."""
+    """The second that a moment of the wire names, from and before; one without anything in it when it names none."""
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = datetime(1, 1, 1, tzinfo=UTC)
-    begin = found.replace(microsecond=0, tzinfo=found.tzinfo or UTC)
-    return begin, begin + timedelta(seconds=1)
+        begin = moment(text).replace(microsecond=0)
+        return begin, begin + timedelta(seconds=1)
+    except (ValueError, OverflowError):  # OverflowError: the last one there is, which does not end
+        never = datetime(1, 1, 1, tzinfo=UTC)
+        return never, never
 
 
 def _means_nothing(query: ServersQuery) -> bool:

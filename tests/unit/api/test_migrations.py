@@ -219,6 +219,8 @@ STRICT_FROM_2_59: list[tuple[str, str]] = [
     ("user_id=x", "2.79"),
     ("limit=-1", "2.59"),
     ("changes-since=x", "2.59"),
+    ("changes-since=0001-01-01T00:00:00%2B05:00", "2.59"),
+    ("changes-before=9999-12-31T23:59:59-05:00", "2.66"),
 ]
 
 

@@ -93,6 +93,9 @@ FILTERS: list[tuple[str, list[str]]] = [
     ("created_at=2026-01-01T00:00:00Z", ["web1"]),
     ("created_at=2026-01-01", ["web1"]),
     ("launched_at=lately", []),
+    ("launched_at=9999-12-31T23:59:59", []),  # a second that does not end
+    ("created_at=9999-12-31T23:59:59", []),
+    ("created_at=0001-01-01T00:00:00%2B05:00", []),
     ("availability_zone=nova", ["db1", "web1", "web10"]),
     ("availability_zone=north", []),
     ("launch_index=0", ["db1", "web1", "web10"]),
@@ -196,6 +199,8 @@ REFUSED_QUERIES: list[tuple[str, str]] = [
     ("root_device_name=vda", "root_device_name"),
     ("marker=nope", "nope"),
     ("changes-since=yesterday", "date-time"),
+    ("changes-since=0001-01-01T00:00:00%2B05:00", "date-time"),  # in UTC outside of what there is
+    ("changes-before=9999-12-31T23:59:59-05:00", "date-time"),
     ("changes-since=2026-06-01T00:00:00Z&changes-before=2026-05-01T00:00:00Z", "changes-since must be less"),
 ]
 
