@@ -35,6 +35,8 @@ class FilterNotOffered(RequestError):
 
 #: the same of every server, in Nova's words
 _OF_ALL = {"availability_zone": ZONE, "launch_index": "0", "config_drive": "", "auto_disk_config": "False"}
+#: which are one here; who gives several means all of them
+_NAMES = ("name", "display_name", "hostname", "instance_name")
 
 
 def server_filter(query: ServersQuery) -> ServerFilter | None:
@@ -49,11 +51,11 @@ def server_filter(query: ServersQuery) -> ServerFilter | None:
         raise FilterNotOffered(field="root_device_name")
     if _means_nothing(query):
         return None
-    description, name = query.description or query.display_description, query.name or query.display_name
     wanted = ServerFilter(
-        name=name or query.hostname or query.instance_name,
-        anomaly_part=description,
-        host=query.host or query.node,
+        names=tuple((field, text) for field in _NAMES if (text := getattr(query, field))),
+        anomaly_parts=tuple(text for text in (query.description, query.display_description) if text),
+        host=query.host or None,
+        node=query.node,
         uuids=(query.uuid.lower(),) if query.uuid else None,
         shown_as=tuple(map(with_status, query.status)) if query.status else None,
         size=flavors.size_of(query.flavor) if query.flavor else None,

@@ -17,6 +17,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from lmigrate.errors import InvalidInput
 
+#: a name, or none
+Column = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
+
 MAX_LENGTH = 255
 #: in powers of two of the ways to match: an optional character or a further alternative of a group doubles them
 _COST_OF_TWO_WAYS = 1
@@ -51,8 +54,8 @@ def fits(field: str, text: str, value: str) -> bool:
     return re.search(text, value) is not None
 
 
-def matches(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
-    """Whether ``column`` is ``text``, contains it, or matches it as a regular expression.
+def matches(column: Column, text: str, field: str = "name") -> ColumnElement[bool]:
+    """Whether ``column`` is ``text``, contains it, or matches it as a regular expression; ``field`` is what errors call it.
 
     Raises:
         InvalidInput: it is no regular expression, or one that could take for ever.
@@ -62,12 +65,12 @@ def matches(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool
         return contains(column, text)
     reason = why_refused(text)
     if reason is not None:
-        raise InvalidInput(field="name", value=text, remedy=f"{reason} {_REMEDY}")
+        raise InvalidInput(field=field, value=text, remedy=f"{reason} {_REMEDY}")
     # a name with such characters in it is found by itself, too
     return or_(column == text, column.regexp_match(text))
 
 
-def contains(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
+def contains(column: Column, text: str) -> ColumnElement[bool]:
     """Whether ``text`` is part of ``column``, as it stands; ^ and $ anchor it."""
     return _like(column, text.removeprefix("^").removesuffix("$"), starts=text.startswith("^"), ends=text.endswith("$"))
 
@@ -117,7 +120,7 @@ def _syntax_error(text: str) -> str | None:
     return None
 
 
-def _like(column: InstrumentedAttribute[str], bare: str, *, starts: bool, ends: bool) -> ColumnElement[bool]:
+def _like(column: Column, bare: str, *, starts: bool, ends: bool) -> ColumnElement[bool]:
     if starts and ends:
         return column == bare
     if starts:

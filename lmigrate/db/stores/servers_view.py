@@ -52,9 +52,10 @@ class Shown:
 class ServerFilter:
     """Which instances; a field left at None asks for nothing."""
 
-    name: str | None = None  # part of the name, or a regular expression
+    names: tuple[tuple[str, str], ...] = ()  # who asks, and part of the name or a regular expression; all of them
     name_part: str | None = None  # part of the name; ^ and $ anchor it
     host: str | None = None
+    node: str | None = None  # part of the host's name, or a regular expression
     uuids: tuple[str, ...] | None = None
     vm_states: tuple[VmState, ...] | None = None
     power_states: tuple[PowerState, ...] | None = None
@@ -63,7 +64,7 @@ class ServerFilter:
     progress: int | None = None
     size: tuple[int, int] | None = None  # vCPUs, MiB of memory
     has_anomaly: bool | None = None
-    anomaly_part: str | None = None
+    anomaly_parts: tuple[str, ...] = ()  # all of them, as they stand
     created_in: tuple[datetime, datetime] | None = None  # from, before
     launched_in: tuple[datetime, datetime] | None = None
     changed_since: datetime | None = None
@@ -170,12 +171,14 @@ def _get(session: Session, uuid: str) -> Instance:
 
 def _filtered(wanted: ServerFilter) -> Select[Any]:
     query = select(Instance)
-    if wanted.name is not None:
-        query = query.where(name_pattern.matches(Instance.name, wanted.name))
+    for field, text in wanted.names:
+        query = query.where(name_pattern.matches(Instance.name, text, field))
     if wanted.name_part is not None:
         query = query.where(name_pattern.contains(Instance.name, wanted.name_part))
     if wanted.host is not None:
         query = query.where(Instance.host == wanted.host)
+    if wanted.node is not None:
+        query = query.where(name_pattern.matches(Instance.host, wanted.node, "node"))
     if wanted.uuids is not None:
         query = query.where(Instance.uuid.in_(wanted.uuids) if wanted.uuids else false())
     if wanted.vm_states is not None:
@@ -209,8 +212,8 @@ def _migrating(*, is_migrating: bool) -> ColumnElement[bool]:
 def _filtered_by_story(query: Select[Any], wanted: ServerFilter) -> Select[Any]:
     if wanted.has_anomaly is not None:
         query = query.where(Instance.anomaly.is_not(None) if wanted.has_anomaly else Instance.anomaly.is_(None))
-    if wanted.anomaly_part is not None:
-        query = query.where(Instance.anomaly.contains(wanted.anomaly_part, autoescape=True))
+    for part in wanted.anomaly_parts:
+        query = query.where(Instance.anomaly.contains(part, autoescape=True))
     for moment, span in ((Instance.created_at, wanted.created_in), (Instance.launched_at, wanted.launched_in)):
         if span is not None:
             query = query.where(moment >= span[0], moment < span[1])
