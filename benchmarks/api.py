@@ -34,7 +34,7 @@ from lmigrate.config import settings
 from lmigrate.states import Role
 from tests.databases import PostgresqlDatabases
 from tests.factories.fleet import Fleet, fill, instance_uuid
-from tests.query_plans import WHOLE, plan_of, queries_of, requests, rows_read
+from tests.query_plans import LEFT_OUT, WHOLE, plan_of, queries_of, requests, rows_read
 from tests.servers import postgresql_server, redis_server
 
 HEADERS = {"OpenStack-API-Version": "compute 2.96"}
@@ -200,12 +200,17 @@ def plans(fleet: Fleet) -> dict[str, Any]:
     """How PostgreSQL, left to itself, goes about each request: which read a table that grows as a whole, and how many rows of one query."""
     client = create_app().test_client()
     asked = {path: queries_of(client, path) for path in requests(fleet)}
-    read = {path: max(rows_read(*query) for query in queries) for path, queries in asked.items()}
+    read = {path: _most_rows(queries) for path, queries in asked.items()}
     return {
         "requests": len(asked),
         "scans": [path for path, queries in asked.items() if any(WHOLE.search(plan_of(*query)) for query in queries)],
         "most_rows_read": dict(sorted(read.items(), key=lambda one: -one[1])[:5]),
+        "left_out": {path: {"why": why, "rows_read": _most_rows(queries_of(client, path))} for path, why in LEFT_OUT.items()},
     }
+
+
+def _most_rows(queries: list[tuple[str, Any]]) -> int:
+    return max(rows_read(*query) for query in queries)
 
 
 def load_average() -> float:

@@ -17,7 +17,7 @@ from lmigrate.config import settings
 from lmigrate.db.session import engine
 from tests.databases import PostgresqlDatabases
 from tests.factories.fleet import Fleet, fill
-from tests.query_plans import WHOLE, plan_of, queries_of, requests
+from tests.query_plans import LEFT_OUT, READ_EVERY_SERVER, WHOLE, plan_of, queries_of, requests, rows_read
 from tests.servers import postgresql_server
 
 SMALL = Fleet(hosts=60, instances=3_000, migrations=6_000, running=20, stories=500)
@@ -48,3 +48,9 @@ def test_no_table_that_grows_is_read_as_a_whole(client: FlaskClient, subtests: p
 def test_a_scan_would_be_noticed(client: FlaskClient) -> None:
     assert WHOLE.search(plan_of("SELECT * FROM migrations WHERE error = 'x'", (), avoids_scans=True))
     assert WHOLE.search(plan_of("SELECT * FROM migrations WHERE error = 'x' ORDER BY created_at, id LIMIT 1", (), avoids_scans=True))
+
+
+def test_what_the_goal_leaves_out_is_known_by_name(client: FlaskClient) -> None:
+    assert not LEFT_OUT.keys() & set(requests(SMALL))
+    read = {path: max(rows_read(*query) for query in queries_of(client, path)) for path in LEFT_OUT}
+    assert {path for path, rows in read.items() if rows >= SMALL.instances} == READ_EVERY_SERVER.keys()
