@@ -14,7 +14,7 @@ from lmigrate.config import Settings, StorageSettings
 from lmigrate.db.models import Volume
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import registration
-from lmigrate.errors import InvalidInput, LmigrateError, StorageError, VolumeExists
+from lmigrate.errors import InvalidInput, LmigrateError, StorageError, StorageUnavailable, VolumeExists
 from lmigrate.states import VolumeState
 from lmigrate.storage.circuit import asking
 from lmigrate.storage.drivers.audit import Locating
@@ -69,6 +69,8 @@ def verify(uuid: str, settings: Settings) -> str:
         with writing() as session:
             _require_free(session, source_name, besides=uuid)
             registration.finish(session, uuid, location, source_name, size_bytes)
+    except StorageUnavailable as error:
+        return f"volume {uuid} is still to be registered, and asked for again by the sweep: {error}"  # silence is no refusal
     except LmigrateError as error:
         with writing() as session:
             registration.fail(session, uuid, str(error))

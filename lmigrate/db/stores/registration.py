@@ -37,7 +37,7 @@ def namesake(session: Session, source_name: str, besides: str | None = None) -> 
 
 
 def waiting(session: Session, backend: str, before: datetime) -> list[str]:
-    """Volumes that were to be registered before then, and of which nobody has asked the storage."""
+    """Volumes that were to be registered before then, and of which the storage has said nothing."""
     query = select(Volume.uuid).where(Volume.backend == backend, Volume.state == VolumeState.REGISTERING, Volume.created_at < before)
     return list(session.scalars(query))
 
@@ -57,7 +57,7 @@ def finish(session: Session, uuid: str, location: dict[str, Any], source_name: s
 
 
 def fail(session: Session, uuid: str, reason: str) -> None:
-    """The storage does not have it, or did not say."""
+    """The storage was asked, and does not have it."""
     row = session.get(Volume, uuid)
     if row is not None and row.state is VolumeState.REGISTERING:
         row.state, row.error = VolumeState.ERROR, reason

@@ -122,6 +122,20 @@ def test_nobody_answers_in_time(lonely: Api, storage: BookStorage, configured: S
     assert lonely.get(f"/v1/volumes/{made.json['uuid']}").json["state"] == "available"
 
 
+def test_a_storage_that_is_silent_has_refused_nothing(lonely: Api, storage: BookStorage, configured: Settings) -> None:
+    storage.volumes[NAME] = 1 << 20
+    uuid = lonely.post("/v1/volumes", json=body()).json["uuid"]
+    storage.is_silent = True
+    assert "no end within 60 s" in verify(uuid, configured)
+    shown = lonely.get(f"/v1/volumes/{uuid}").json
+    assert (shown["state"], shown["error"]) == ("registering", None)
+    storage.is_silent = False
+    with writing() as session:
+        session.get_one(Volume, uuid).created_at -= RESEND_AFTER
+    Sweeper(configured, BACKEND).sweep()
+    assert lonely.get(f"/v1/volumes/{uuid}").json["state"] == "available"
+
+
 def test_a_refusal_that_nobody_waited_for_can_be_tried_again(lonely: Api, configured: Settings, storage: BookStorage) -> None:
     uuid = lonely.post("/v1/volumes", json=body()).json["uuid"]
     verify(uuid, configured)

@@ -10,7 +10,7 @@ import pytest
 from lmigrate.breaker import MAX_SILENCES, Breaker
 from lmigrate.config import Settings
 from lmigrate.db.clock import utcnow
-from lmigrate.db.models import Instance, Leak, VolumeAttachment
+from lmigrate.db.models import Instance, Leak, Volume, VolumeAttachment
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import leaks as leak_rows
 from lmigrate.db.stores import volumes
@@ -220,6 +220,8 @@ def test_a_storage_that_is_silent_is_not_asked_by_every_part_again(
     assert storage.asked == MAX_SILENCES
     assert "silent 3 times in a row" in verify(new.uuid, sweeper.settings)
     assert storage.asked == MAX_SILENCES
+    with reading() as session:
+        assert session.get_one(Volume, new.uuid).state is VolumeState.REGISTERING
 
 
 def test_what_only_a_person_can_judge_is_told_and_left_alone(storage: BookStorage, sweeper: Sweeper, save: Save) -> None:
