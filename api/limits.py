@@ -19,7 +19,7 @@ from limits.strategies import FixedWindowRateLimiter
 from api.refusals import OverLimit
 from lmigrate import clock
 from lmigrate.config import ApiSettings, TlsSettings
-from lmigrate.deadline import Overdue, in_time
+from lmigrate.deadline import Overdue, Patience
 
 T = TypeVar("T")
 
@@ -41,6 +41,7 @@ class Limits:
     def __init__(self, options: ApiSettings, tls: TlsSettings) -> None:
         url = options.rate_storage.get_secret_value()
         self._shared = None if url.startswith("memory:") else _shared(url, tls)
+        self._patience = Patience("a shared rate limit")
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self._alone_until_s = -math.inf
         rates = {"address": options.address_rate, "caller": options.caller_rate, "failure": options.failure_rate}
@@ -100,7 +101,7 @@ class Limits:
         shared = self._shared
         if shared is not None and clock.monotonic_s() >= self._alone_until_s:
             try:
-                return in_time("a shared rate limit", lambda: question(shared), PATIENCE_S)
+                return self._patience.in_time(lambda: question(shared), PATIENCE_S)
             except (StorageError, Overdue) as error:
                 self._alone_until_s = clock.monotonic_s() + ALONE_S
                 kind = type(error.storage_error if isinstance(error, StorageError) else error).__name__

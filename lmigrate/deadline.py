@@ -1,9 +1,10 @@
 """Deadlines for calls that have none of their own, or only one for each of many round trips.
 
 A call that hangs blocks its thread and cannot be interrupted.  So it runs in a thread of its own: when
-the deadline passes, the caller goes on and the thread is left behind until the call ends.  After
-several in a row further calls are refused at once (a circuit breaker), so that who hangs
-costs neither the others' time nor ever more threads.
+the deadline passes, the caller goes on and the thread is left behind until the call ends.  While
+`MAX_HANGING` are left behind further calls are refused at once, so that who hangs does not cost ever more
+threads: besides those there are only as many as callers that wait at this moment.  `Deadlines` has a circuit
+breaker as well, so that after several silences in a row nobody waits; who calls a `Patience` sees to that.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextvars
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lmigrate.breaker import Breaker
 from lmigrate.errors import LmigrateError
@@ -25,6 +26,10 @@ MAX_HANGING = 6
 
 class Overdue(LmigrateError):
     """{call} did not end within {deadline_s} s"""
+
+
+class StillHanging(Overdue):
+    """{call} was not tried: {reason}"""
 
 
 class Call(Generic[T]):
@@ -62,16 +67,47 @@ class Call(Generic[T]):
             self._done.set()
 
 
-def in_time(name: str, function: Callable[[], T], deadline_s: float) -> T:
-    """The result of ``function()``.
+class Hanging:
+    """The calls to one somebody that were left behind and have not ended."""
 
-    Raises:
-        Overdue: it has not ended within ``deadline_s`` seconds, and goes on behind our back.
-    """
-    call = Call(name, function)
-    if not call.wait(deadline_s):
-        raise Overdue(call=name, deadline_s=f"{deadline_s:g}")
-    return call.outcome()
+    def __init__(self) -> None:
+        self.calls: list[Call[Any]] = []
+        self._lock = threading.Lock()
+
+    def leave(self, call: Call[Any]) -> None:
+        """Nobody waits for it any more."""
+        with self._lock:
+            self.calls.append(call)
+
+    def why_refused(self) -> str | None:
+        """Why no call may be made now; None: it may."""
+        with self._lock:
+            self.calls = [call for call in self.calls if not call.is_done]
+            count = len(self.calls)
+        return f"it did not answer {count} earlier calls, which still hang." if count >= MAX_HANGING else None
+
+
+class Patience:
+    """Runs calls of one kind, each with a deadline."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._hanging = Hanging()
+
+    def in_time(self, function: Callable[[], T], deadline_s: float) -> T:
+        """The result of ``function()``.
+
+        Raises:
+            Overdue: it has not ended within ``deadline_s`` seconds, and goes on behind our back.
+            StillHanging: it was not called, since `MAX_HANGING` earlier ones go on.
+        """
+        if (refusal := self._hanging.why_refused()) is not None:
+            raise StillHanging(call=self._name, reason=refusal)
+        call = Call(self._name, function)
+        if not call.wait(deadline_s):
+            self._hanging.leave(call)
+            raise Overdue(call=self._name, deadline_s=f"{deadline_s:g}")
+        return call.outcome()
 
 
 class Deadlines(ABC):
@@ -81,8 +117,7 @@ class Deadlines(ABC):
         self.deadline_s = deadline_s
         self.breaker = Breaker(whom, deadline_s)
         self._whom = whom
-        self._hanging: list[Call[object]] = []
-        self._lock = threading.Lock()
+        self._hanging = Hanging()
 
     def call(self, name: str, function: Callable[[], T], deadline_s: float | None = None) -> T:
         """The result of ``function()``.
@@ -94,7 +129,9 @@ class Deadlines(ABC):
         self._refuse_if_hung()
         call = Call(f"{self._whom}: {name}", function)
         if not call.wait(limit_s):
-            self._leave(call, silence := self.silence(name, limit_s))
+            self._hanging.leave(call)
+            silence = self.silence(name, limit_s)
+            self.breaker.silent(str(silence))
             raise silence
         self.breaker.answered()
         return call.outcome()
@@ -107,15 +144,7 @@ class Deadlines(ABC):
     def refusal(self, reason: str) -> LmigrateError:
         """What is raised instead of asking."""
 
-    def _leave(self, call: Call[T], silence: LmigrateError) -> None:
-        with self._lock:
-            self._hanging.append(call)  # type: ignore[arg-type]
-        self.breaker.silent(str(silence))
-
     def _refuse_if_hung(self) -> None:
-        with self._lock:
-            self._hanging = [call for call in self._hanging if not call.is_done]
-            hanging = len(self._hanging)
-        refusal = f"it did not answer {hanging} earlier calls, which still hang." if hanging >= MAX_HANGING else self.breaker.why_refused()
+        refusal = self._hanging.why_refused() or self.breaker.why_refused()
         if refusal is not None:
             raise self.refusal(refusal)

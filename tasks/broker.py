@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from kombu.exceptions import OperationalError
 
-from lmigrate.deadline import Overdue, in_time
+from lmigrate.deadline import Overdue, Patience
 from tasks.app import app
 
 #: for one answer, and for all that it takes to hear that Redis is well
 _TIMEOUT_S, _DEADLINE_S = 2.0, 4.0
+_PATIENCE = Patience("a look at the broker")
 _UNAVAILABLE: tuple[type[BaseException], ...] = (OperationalError, *app.connection_for_write().connection_errors)
 
 
 def why_unavailable() -> str | None:
     """Why no message can be sent, in one sentence without the broker's URL; None when it answers, and soon."""
     try:
-        return in_time("a look at the broker", _ask, _DEADLINE_S)
+        return _PATIENCE.in_time(_ask, _DEADLINE_S)
     except Overdue as overdue:
         return f"the broker is slow ({overdue})"
 

@@ -10,7 +10,7 @@ from kombu import pools
 from kombu.exceptions import LimitExceeded, OperationalError
 
 from lmigrate.breaker import Breaker
-from lmigrate.deadline import Overdue, in_time
+from lmigrate.deadline import Overdue, Patience
 from lmigrate.errors import BrokerUnavailable
 from lmigrate.migration.dispatch import Address, ObserveMessage, StepMessage, UndoMessage
 from tasks.app import app, queue
@@ -24,6 +24,7 @@ DEADLINE_S = 6.0
 _ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 #: a frozen Redis costs each of a few messages their timeout, and the others nothing
 _BREAKER = Breaker("broker", pause_s=5.0)
+_PATIENCE = Patience("sending a message")
 
 
 class CeleryDispatcher:
@@ -79,7 +80,7 @@ def _send(links: Sequence[Signature], link_error: Signature | None = None) -> No
         raise BrokerUnavailable(reason=refusal)
     options: dict[str, Any] = {} if link_error is None else {"link_error": [link_error]}
     try:
-        in_time("sending a message", lambda: _publish(links, options), DEADLINE_S)
+        _PATIENCE.in_time(lambda: _publish(links, options), DEADLINE_S)
     except (OperationalError, OSError, LimitExceeded, Overdue) as error:
         # It may have been delivered all the same, or be later; a second delivery is refused by the journal.
         _BREAKER.silent("The last message could not be sent.")

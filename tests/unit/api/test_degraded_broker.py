@@ -16,6 +16,7 @@ from lmigrate.config import settings
 from lmigrate.db.clock import ago
 from lmigrate.db.models import Instance, Migration, MigrationStep
 from lmigrate.db.session import reading, writing
+from lmigrate.deadline import Patience
 from lmigrate.migration.reconcile import reconcile
 from lmigrate.states import Phase
 from tasks import broker as health
@@ -85,6 +86,8 @@ def use(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setattr(dispatcher, "TIMEOUT_S", 0.3)
     monkeypatch.setattr(health, "_TIMEOUT_S", 0.3)
     monkeypatch.setattr(dispatcher, "_BREAKER", Breaker("broker", pause_s=0))
+    for module in (dispatcher, health):
+        monkeypatch.setattr(module, "_PATIENCE", Patience("a call"))  # what another test left behind is none of this one's
 
 
 @pytest.fixture

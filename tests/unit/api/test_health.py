@@ -1,7 +1,10 @@
+import threading
+
 import pytest
 from flask.testing import FlaskClient
 
 from lmigrate.db import availability
+from lmigrate.deadline import MAX_HANGING, Patience
 from tasks import broker
 from tasks.app import app as celery_app
 
@@ -19,6 +22,24 @@ def test_readyz_says_what_is_missing(client: FlaskClient, monkeypatch: pytest.Mo
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json == {"status": "unavailable", "checks": {"database": "ok", "broker": "ok"} | {missing: "it is away"}}
+
+
+def test_looks_at_a_broker_that_hangs_keep_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, asked = threading.Event(), threading.Semaphore(0)
+
+    def ask() -> None:
+        asked.release()
+        gate.wait(60)
+
+    monkeypatch.setattr(broker, "_DEADLINE_S", 0.01)
+    monkeypatch.setattr(broker, "_PATIENCE", Patience("a look at the broker"))
+    monkeypatch.setattr(broker, "_ask", ask)
+    told = [broker.why_unavailable() for _ in range(MAX_HANGING + 2)]
+    for _ in range(MAX_HANGING):
+        assert asked.acquire(timeout=60)
+    assert not asked.acquire(blocking=False)
+    assert ["was not tried" in str(reason) for reason in told] == [False] * MAX_HANGING + [True] * 2
+    gate.set()
 
 
 def test_a_broker_that_is_away_is_told_without_its_password(broker_away: None) -> None:

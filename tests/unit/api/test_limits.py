@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from api.limits import ALONE_S, Limits, storage_options
 from api.refusals import OverLimit
 from lmigrate import clock
 from lmigrate.config import ApiSettings, TlsSettings
+from lmigrate.deadline import MAX_HANGING
 from lmigrate.states import Role
 from tests.slow_server import slow_wire
 from tests.unit.api.conftest import Guarded
@@ -117,6 +119,28 @@ def test_a_shared_counter_that_is_slow_is_left_alone_for_a_while(redis_url: str)
         assert [entry["error"] for entry in told] == ["Overdue"]
         with pytest.raises(OverLimit):
             limits.count("caller", "ann")
+
+
+def test_a_shared_counter_that_hangs_for_ever_keeps_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, gate, asked = [1000.0], threading.Event(), threading.Semaphore(0)
+
+    def hit(*_key: object) -> bool:
+        asked.release()
+        return gate.wait(60)
+
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s[0])
+    monkeypatch.setattr(limits_module, "PATIENCE_S", 0.01)
+    limits = Limits(ApiSettings(caller_rate="100/hour", rate_storage="redis://127.0.0.1:1/0"), TlsSettings())
+    monkeypatch.setattr(limits._shared, "hit", hit)
+    with capture_logs() as told:
+        for _ in range(MAX_HANGING + 2):
+            limits.count("caller", "ann")
+            now_s[0] += ALONE_S
+    for _ in range(MAX_HANGING):
+        assert asked.acquire(timeout=60)
+    assert not asked.acquire(blocking=False)
+    assert [entry["error"] for entry in told] == ["Overdue"] * MAX_HANGING + ["StillHanging"] * 2
+    gate.set()
 
 
 def test_a_shared_counter_is_not_waited_for_long() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from lmigrate import clock
 from lmigrate.breaker import MAX_SILENCES
-from lmigrate.deadline import MAX_HANGING
+from lmigrate.deadline import MAX_HANGING, Overdue, Patience, StillHanging
 from lmigrate.errors import HypervisorNotAsked, HypervisorTimeout
 from lmigrate.virt.deadline import Deadlines
 
@@ -85,6 +85,27 @@ def test_probes_do_not_pile_up_threads(gate: threading.Event, monkeypatch: pytes
     monkeypatch.setattr(clock, "monotonic_s", lambda: begin_s + 3600 * MAX_HANGING)
     assert "still hang" in refused(deadlines)
     gate.set()
-    for call in deadlines._hanging:
+    for call in deadlines._hanging.calls:
         assert call.wait(5)
     assert deadlines.call("next", lambda: "answered") == "answered"
+
+
+def test_who_is_only_waited_for_keeps_few_threads_as_well(gate: threading.Event) -> None:
+    patience, called = Patience("a look"), threading.Semaphore(0)
+
+    def look() -> bool:
+        called.release()
+        return gate.wait(60)
+
+    for _ in range(MAX_HANGING):
+        with pytest.raises(Overdue, match=r"a look did not end within 0\.01 s"):
+            patience.in_time(look, 0.01)
+        assert called.acquire(timeout=60)
+    for _ in range(3):
+        with pytest.raises(StillHanging, match=f"a look was not tried: it did not answer {MAX_HANGING} earlier calls"):
+            patience.in_time(look, 0.01)
+    assert not called.acquire(blocking=False)
+    gate.set()
+    for call in patience._hanging.calls:
+        assert call.wait(60)
+    assert patience.in_time(look, 60)
