@@ -12,6 +12,7 @@ from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -45,6 +46,12 @@ def _as_iscsi_name(value: str) -> str:
     return value
 
 
+def _as_target_prefix(value: str) -> str:
+    if not is_iscsi_name(f"{value}:{UUID(int=0)}"):
+        raise ValueError("an iqn. name of at most 186 characters is needed, since :UUID of a volume is added to it")
+    return value
+
+
 def _as_subject(value: str) -> str:
     if {"{", "}"} & set(value.replace("{host}", "")):
         raise ValueError("{host} is the only thing in braces that may be there")
@@ -61,6 +68,7 @@ def _as_directory(value: Path) -> Path:
 Endpoint = Annotated[str, AfterValidator(_as_endpoint)]
 Address = Annotated[str, AfterValidator(_as_address)]
 IscsiName = Annotated[str, AfterValidator(_as_iscsi_name)]
+TargetPrefix = Annotated[str, AfterValidator(_as_target_prefix)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$")]
 Subject = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$"), AfterValidator(_as_subject)]
 Directory = Annotated[Path, AfterValidator(_as_directory)]
@@ -297,7 +305,7 @@ class IscsiTgtBackend(_Section):
     driver: Literal["iscsi-tgt"]
     portal: Endpoint = Field(description="Address (and :port) at which the hosts reach tgtd.")
     directory: Directory = Field(description="Directory of the volumes' backing files, on the machine of tgtd.")
-    iqn_prefix: IscsiName = Field("iqn.2026-11.org.lmigrate", description="Beginning of the targets' names.")
+    iqn_prefix: TargetPrefix = Field("iqn.2026-11.org.lmigrate", description="Beginning of the targets' names.")
     control_port: int = Field(0, ge=0, le=32767, description="tgtd's --control-port, when several run on one machine.")
     chap: bool = Field(True, description="Each attachment gets a CHAP account of its own.")
 
@@ -328,6 +336,12 @@ class NbdBackend(_Section):
     last_port: int = Field(11809, ge=1, le=65535, description="Last TCP port for exports.")
     pki_dir: Path = Field(Path("/etc/pki/qemu"), description="Directory with ca-cert.pem, server-cert.pem and server-key.pem.")
     client_subject: Subject = Field("CN={host}", description="Distinguished name in the certificate of the host named {host}.")
+
+    @model_validator(mode="after")
+    def _ports(self) -> Self:
+        if self.first_port > self.last_port:
+            raise ValueError(f"first_port {self.first_port} is above last_port {self.last_port}: give both, the lower one first")
+        return self
 
 
 class RbdBackend(_Section):

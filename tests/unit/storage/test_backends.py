@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from lmigrate.config import HostSettings, StorageSettings
 from lmigrate.errors import StorageError
-from lmigrate.ids import endpoint
+from lmigrate.ids import endpoint, is_iscsi_name, new_uuid
 from lmigrate.storage.drivers.registry import DRIVERS, driver_of
 
 SECTIONS: dict[str, dict[str, Any]] = {
@@ -71,6 +71,9 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("iscsi-tgt", {"portal": "san\n"}),
     ("iscsi-tgt", {"portal": "[fd00::1:3260"}),
     ("iscsi-tgt", {"iqn_prefix": "iqn.2026-11.org,lun=0"}),
+    ("iscsi-tgt", {"iqn_prefix": "eui.02004567A425678D"}),
+    ("iscsi-tgt", {"iqn_prefix": "naa.52004567BA64678D"}),
+    ("iscsi-tgt", {"iqn_prefix": f"iqn.2026-11.org:{'x' * 171}"}),  # 187 characters
     ("iscsi-tgt", {"directory": "volumes"}),
     ("local", {"directory": "/srv/a\nb"}),
     ("nbd", {"address": "10.0.0.2/?command=x"}),
@@ -90,6 +93,21 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 def test_what_would_mean_something_else_in_a_uri_an_xml_or_a_command_is_refused(name: str, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         StorageSettings.model_validate({"backends": {"store1": {"driver": name, **SECTIONS[name], **wrong}}})
+
+
+def test_a_targets_name_has_room_for_the_longest_prefix() -> None:
+    prefix = f"iqn.2026-11.org:{'x' * 170}"
+    section = {"driver": "iscsi-tgt", **SECTIONS["iscsi-tgt"], "iqn_prefix": prefix}
+    StorageSettings.model_validate({"backends": {"store1": section}})
+    assert is_iscsi_name(f"{prefix}:{new_uuid()}")
+    assert not is_iscsi_name(f"{prefix}x:{new_uuid()}")
+
+
+def test_ports_in_the_wrong_order_are_both_named() -> None:
+    section = {"driver": "nbd", **SECTIONS["nbd"], "first_port": 12000}
+    with pytest.raises(ValidationError, match=r"first_port 12000 is above last_port 11809"):
+        StorageSettings.model_validate({"backends": {"store1": section}})
+    StorageSettings.model_validate({"backends": {"store1": {**section, "last_port": 12000}}})
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "-a", "", "a\n", "x" * 64])
