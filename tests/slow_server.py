@@ -27,6 +27,9 @@ class SlowWire:
     def close(self) -> None:
         """Nothing passes any more."""
         self._is_over.set()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         for one in (self._listener, *self._open):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -37,8 +40,10 @@ class SlowWire:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.socket(socket.AF_UNIX)
-                server.connect(self._path)
                 self._open += [client, server]
+                if self._is_over.is_set():  # it was closed before it knew of these two
+                    return self._hang_up()
+                server.connect(self._path)
                 threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
                 threading.Thread(target=self._pass_late, args=(server, client), daemon=True).start()
 
