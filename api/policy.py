@@ -107,6 +107,7 @@ POLICY: dict[str, Rule] = {
     "v1.show_docs": READER,
     "v1.show_openapi": READER,
     "v1.show_openapi_nova": READER,
+    "v1.show_plan": READER,
     "v1.show_server": READER,
     "v1.show_token": ADMIN,
     "v1.show_volume": READER,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from api.contract import contract
 from api.errors import MarkerNotFound
-from api.v1 import build_server
+from api.v1 import build_plan, build_server
 from api.v1.blueprint import v1
+from api.v1.schemas.plans import Plan, PlanQuery
 from api.v1.schemas.servers import ServerDetail, Servers, ServersQuery
 from lmigrate.db.session import reading
 from lmigrate.db.stores import servers_view, volumes_view
 from lmigrate.db.stores.servers_view import ServerFilter, ServerRecord
 from lmigrate.errors import InstanceNotFound
+from lmigrate.migration.plan import plan_migration
 
 
 @v1.get("/servers")
@@ -30,6 +32,13 @@ def show_server(uuid: str) -> ServerDetail:
         record = servers_view.one(session, uuid)
         volumes = volumes_view.of_server(session, record.instance.uuid)
         return build_server.server_detail(record, servers_view.sightings(session, record.instance.uuid), volumes)
+
+
+@v1.get("/servers/<uuid>/plan")
+@contract(query=PlanQuery, answer=Plan, errors=(404,))
+def show_plan(uuid: str, query: PlanQuery) -> Plan:
+    """Say what a live migration would do; nothing is reserved."""
+    return build_plan.plan(plan_migration(uuid, query.host))
 
 
 def _page(query: ServersQuery) -> list[ServerRecord]:

@@ -106,6 +106,10 @@ class Client:
         """One guest, by uuid or by a name that only one has."""
         return self.get(f"/v1/servers/{_quoted(self.server_uuid(reference))}")
 
+    def plan(self, server_uuid: str, host: str | None) -> Json:
+        """What moving a guest would do."""
+        return self.get(f"/v1/servers/{_quoted(server_uuid)}/plan", host=host)
+
     def server_uuid(self, reference: str) -> str:
         """The uuid of the guest that is meant.
 

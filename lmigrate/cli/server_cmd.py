@@ -7,6 +7,7 @@ import click
 from lmigrate.cli.client import Client, Json
 from lmigrate.cli.completion_cmd import hosts, servers
 from lmigrate.cli.endpoint import Endpoint
+from lmigrate.cli.exit_codes import ExitCode
 from lmigrate.cli.render import moment, output_option, print_data, print_facts, print_rows, print_table, printable, size
 from lmigrate.cli.watch import follow
 
@@ -73,6 +74,31 @@ def show_server(api: Endpoint, server_ref: str, output: str) -> None:
     print_table("Seen by libvirt", ["HOST", "STATE", "REASON", "AT", "NOTE"], sightings)
 
 
+@server.command("plan")
+@click.argument("server_ref", metavar="SERVER", shell_complete=servers)
+@click.option("--host", shell_complete=hosts, help="Destination. Without: every host is judged.")
+@output_option
+@click.pass_obj
+def plan(api: Endpoint, server_ref: str, *, host: str | None, output: str) -> None:
+    """Say what moving SERVER (a UUID, or a name that only one has) would do; nothing is changed or reserved.
+
+    Ends with 4 if something keeps it where it is or no host can take it, else with 0.
+
+    \b
+    Examples:
+      lmigrate server plan web1
+      lmigrate server plan web1 --host node6 -o json
+    """
+    client = Client(api)
+    found = client.plan(client.server_uuid(server_ref), host)
+    if output != "table":
+        print_data(found, output)
+    else:
+        _print_plan(found)
+    if not (found["is_migratable"] and any(one["is_fit"] for one in found["destinations"])):
+        raise click.exceptions.Exit(ExitCode.CONFLICT)
+
+
 @server.command("migrate")
 @click.argument("server_ref", metavar="SERVER", shell_complete=servers)
 @click.option("--host", shell_complete=hosts, help="Destination; the scheduler confirms it. Without: the scheduler chooses.")
@@ -124,6 +150,22 @@ def _facts(found: Json) -> dict[str, object]:
         "Anomaly": found["anomaly"],
         "Launched": moment(found["launched_at"]),
     }
+
+
+def _print_plan(found: Json) -> None:
+    facts = {"UUID": found["server"], "Name": found["name"], "Leaves": found["source_host"], "Can leave": found["is_migratable"]}
+    print_facts(facts)
+    print_table("Kept by", ["REASON"], [[reason] for reason in found["obstacles"]])
+    destinations = [(one["host"], one["is_fit"], "; ".join(one["reasons"])) for one in found["destinations"]]
+    print_table("Destinations, best first", ["HOST", "FIT", "AGAINST IT"], destinations)
+    print_table("Disks", ["DEVICE", "KIND", "SIZE", "COPIED", "LIES AT"], [_planned_disk(disk) for disk in found["disks"]])
+    print_table("Asked of the hosts only when it is moved", ["CHECK"], [[check] for check in found["not_checked"]])
+
+
+def _planned_disk(disk: Json) -> tuple[object, ...]:
+    where = disk["path"] or disk["source_name"] if disk["volume"] is None else f"{disk['backend']}: {disk['volume']}"
+    is_copied = "if not shared" if disk["is_copied"] is None else disk["is_copied"]
+    return disk["device"], disk["destination_type"], size(disk["size_bytes"]), is_copied, where
 
 
 def _disk(disk: Json) -> tuple[object, ...]:

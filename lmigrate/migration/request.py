@@ -15,18 +15,17 @@ from lmigrate.errors import (
     BrokerUnavailable,
     InstanceInvalidState,
     InstanceNotFound,
-    LmigrateError,
     MigrationPreCheckError,
     PrechecksNotEnded,
     UnknownHost,
 )
 from lmigrate.migration.attempt import plan_journal
 from lmigrate.migration.dispatch import Dispatcher, StepMessage
-from lmigrate.states import MIGRATABLE, MigrationStatus, Phase
+from lmigrate.migration.idleness import ACTION, HELD, why_not_idle
+from lmigrate.states import MigrationStatus, Phase
 
 log = structlog.get_logger(__name__)
 
-ACTION = "os-migrateLive"
 _POLL_S = 0.05
 _POLL_AWAY_S = 0.5
 
@@ -118,19 +117,16 @@ def _refuse_unknown_host(session: Session, request: LiveMigrationRequest) -> Non
         raise UnknownHost(host=request.host)
 
 
-def _why_refused(session: Session, instance: Instance) -> LmigrateError:
+def _why_refused(session: Session, instance: Instance) -> InstanceInvalidState:
+    """The first reason; none is left if whoever had the guest has just let go of it."""
     session.refresh(instance)
-    if instance.task_state is not None:
-        attribute, state = "task_state", instance.task_state.value
-    elif instance.vm_state not in MIGRATABLE:
-        attribute, state = "vm_state", instance.vm_state.value
-    else:
-        attribute, state = "state", instance.anomaly or "unknown (it is on no host)"
-    return InstanceInvalidState(action=ACTION, instance=instance.uuid, attribute=attribute, state=state)
+    reasons = why_not_idle(instance)
+    return reasons[0] if reasons else InstanceInvalidState(action=ACTION, instance=instance.uuid, attribute="state", state="changing")
 
 
-def _record(session: Session, request: LiveMigrationRequest, instance: Instance) -> tuple[Migration, list[StepMessage]]:
-    migration = Migration(
+def migration_for(request: LiveMigrationRequest, instance: Instance) -> Migration:
+    """The row that ``request`` asks for, in no session."""
+    return Migration(
         uuid=ids.new_uuid(),
         instance_uuid=instance.uuid,
         request_id=request.request_id or ids.new_request_id(),
@@ -145,8 +141,13 @@ def _record(session: Session, request: LiveMigrationRequest, instance: Instance)
         attempt=1,
         source_host=instance.host,
         power_state_before=instance.power_state,
+        refusals={},
     )
+
+
+def _record(session: Session, request: LiveMigrationRequest, instance: Instance) -> tuple[Migration, list[StepMessage]]:
+    migration = migration_for(request, instance)
     if not migrations.add(session, migration):  # one that was held for an operator is still open
-        raise InstanceInvalidState(action=ACTION, instance=instance.uuid, attribute="state", state="held by an earlier migration")
+        raise InstanceInvalidState(action=ACTION, instance=instance.uuid, attribute="state", state=HELD)
     actions.begin(session, migration, "live-migration")
     return migration, plan_journal(session, migration)

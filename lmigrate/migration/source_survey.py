@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lxml import etree
 
+from lmigrate.db.models import BlockDeviceMapping
 from lmigrate.db.session import reading
 from lmigrate.db.stores import volumes
 from lmigrate.errors import MigrationPreCheckError
@@ -75,11 +76,7 @@ def _volumes(context: StepContext, domain: DomainInfo) -> tuple[list[VolumeDisk]
         mapped = {disk.device_name: disk.volume.uuid for disk in recorded}
     known = {disk.device_name: registered.get(disk.source_name or disk.path or "") for disk in domain.disks}
     found = {device: volume.uuid for device, volume in known.items() if volume is not None}
-    reasons = [
-        f"disk {disk.device_name} ({disk.protocol} {disk.source_name}) is not a registered volume (`lmigrate volume register`)"
-        for disk in remote
-        if known[disk.device_name] is None
-    ]
+    reasons = [why_unregistered(disk) for disk in remote if known[disk.device_name] is None]
     different = sorted(device for device, _ in found.items() ^ mapped.items())
     if different:
         reasons.append(
@@ -129,10 +126,15 @@ def _identity(path: str) -> dict[str, int]:
 
 
 def _disk_obstacles(disks: Iterable[DiskInfo], shared: set[str], volumes_here: set[str]) -> list[str]:
-    return [f"disk {disk.device_name} {reason}" for disk in disks if (reason := _why_not(disk, shared, volumes_here))]
+    return [f"disk {disk.device_name} {reason}" for disk in disks if (reason := why_disk_stays(disk, shared, volumes_here))]
 
 
-def _why_not(disk: DiskInfo, shared: set[str], volumes_here: set[str]) -> str | None:
+def why_unregistered(disk: DiskInfo | BlockDeviceMapping) -> str:
+    """What is told of a network disk that is no volume."""
+    return f"disk {disk.device_name} ({disk.protocol} {disk.source_name}) is not a registered volume (`lmigrate volume register`)"
+
+
+def why_disk_stays(disk: DiskInfo | BlockDeviceMapping, shared: Collection[str], volumes_here: Collection[str]) -> str | None:
     """Why a disk cannot move, or None; those of types that `domain_xml.obstacles` names are told there."""
     if disk.source_type == "block" and disk.device_name not in volumes_here:
         return f"is a block device of the host ({disk.path}): use a volume or a file"
@@ -151,9 +153,13 @@ def _auxiliary_files(root: etree._Element) -> list[NeededFile]:
 
 def _is_own_medium(context: StepContext, disk: DiskInfo) -> bool:
     """A raw image in the guest's own directory, which the destination does not share: nobody else can provide it there."""
-    path = Path(disk.path or "")
-    is_own = path.is_relative_to(context.settings.host.instances_path / context.instance.uuid)
-    return is_own and disk.format in {None, "raw"} and not probe.is_seen(path.parent, context.uuid)
+    is_own = may_be_medium(disk, context.settings.host.instances_path / context.instance.uuid)
+    return is_own and not probe.is_seen(Path(disk.path or "").parent, context.uuid)
+
+
+def may_be_medium(disk: DiskInfo | BlockDeviceMapping, directory: Path) -> bool:
+    """Whether a read-only disk arrives with the guest unless the destination shares ``directory``, the guest's own."""
+    return Path(disk.path or "").is_relative_to(directory) and disk.format in {None, "raw"}
 
 
 def _medium(disk: DiskInfo) -> Medium:

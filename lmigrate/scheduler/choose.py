@@ -8,7 +8,7 @@ from lmigrate.db.session import Session
 from lmigrate.db.stores import hosts
 from lmigrate.scheduler import reservations
 from lmigrate.scheduler.request import RequestSpec
-from lmigrate.scheduler.select import Verdict, considered, evaluate, no_valid_host
+from lmigrate.scheduler.select import Outlook, Verdict, considered, evaluate, no_valid_host, outlooks
 from lmigrate.scheduler.snapshot import host_states, request_spec
 
 
@@ -20,6 +20,15 @@ def select_destination(session: Session, spec: RequestSpec) -> str:
         NoValidHost: with the reason of every host.
     """
     return _passing(session, spec, None).names[0]
+
+
+def foresee(session: Session, spec: RequestSpec) -> list[Outlook]:
+    """What is to be said of every host that would be considered now; nothing is reserved.
+
+    Raises:
+        UnknownHost: the requested host has never registered.
+    """
+    return outlooks(considered(host_states(session, hosts.all_hosts(session)), spec), spec)
 
 
 def choose_and_reserve(session: Session, migration: Migration, instance: Instance) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmigrate.errors import NoValidHost, UnknownHost
@@ -23,6 +23,14 @@ class Verdict:
     def names(self) -> list[str]:
         """The candidates' names, best first."""
         return [host.name for host in self.candidates]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A host, and everything that speaks against it."""
+
+    host: str
+    reasons: tuple[str, ...]  # none: it can take the guest
 
 
 def considered(hosts: Sequence[HostState], spec: RequestSpec) -> list[HostState]:
@@ -48,8 +56,20 @@ def evaluate(hosts: Sequence[HostState], spec: RequestSpec) -> Verdict:
 
 def why_not(host: HostState, spec: RequestSpec) -> str | None:
     """The first reason against ``host``, or None."""
+    return next(reasons_against(host, spec), None)
+
+
+def reasons_against(host: HostState, spec: RequestSpec) -> Iterator[str]:
+    """What each filter has against ``host``, in their order."""
     filters = FORCED_FILTERS if spec.is_forced else FILTERS
-    return next((reason for each in filters if (reason := each(host, spec)) is not None), None)
+    return (reason for each in filters if (reason := each(host, spec)) is not None)
+
+
+def outlooks(hosts: Sequence[HostState], spec: RequestSpec) -> list[Outlook]:
+    """Every host with all reasons: those that can, best first, then the others by name."""
+    found = {host.name: Outlook(host.name, tuple(reasons_against(host, spec))) for host in hosts}
+    fit = [found[host.name] for host in ranked([host for host in hosts if not found[host.name].reasons])]
+    return [*fit, *(found[name] for name in sorted(found) if found[name].reasons)]
 
 
 def ranked(hosts: Sequence[HostState]) -> tuple[HostState, ...]:

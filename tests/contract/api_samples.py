@@ -134,6 +134,8 @@ SAMPLES = [
     Sample("v1/servers-list", "GET", "/v1/servers?limit=2"),
     Sample("v1/servers-show", "GET", f"/v1/servers/{MOVING}"),
     Sample("v1/servers-show-with-volumes", "GET", f"/v1/servers/{IDLE}"),
+    Sample("v1/servers-plan", "GET", f"/v1/servers/{IDLE}/plan"),
+    Sample("v1/servers-plan-obstacles", "GET", f"/v1/servers/{STOPPED}/plan?host=node5"),
     Sample("v1/volumes-list", "GET", "/v1/volumes"),
     Sample("v1/volumes-show", "GET", f"/v1/volumes/{VOLUME}"),
     Sample("v1/volumes-attachments", "GET", f"/v1/volumes/{VOLUME}/attachments"),

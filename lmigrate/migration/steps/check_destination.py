@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from lmigrate.db.models import Host
 from lmigrate.db.session import reading
 from lmigrate.db.stores import guests, hosts
 from lmigrate.errors import DestinationDomainExists, InvalidCPUInfo, MigrationPreCheckError
@@ -91,8 +92,14 @@ class CheckDestination(Step):
         with reading() as session:
             for name in (context.migration.source_host, context.settings.host.name):
                 host = hosts.by_name(session, name)
-                if host is not None and not host.tls_ready:
-                    raise MigrationPreCheckError(reason=f"TLS is not ready on {name}: {host.tls_reason}")
+                missing = None if host is None else missing_tls(host)
+                if missing is not None:
+                    raise missing
+
+
+def missing_tls(host: Host) -> MigrationPreCheckError | None:
+    """Why ``host`` takes no part in a migration that TLS protects, or None."""
+    return None if host.tls_ready else MigrationPreCheckError(reason=f"TLS is not ready on {host.name}: {host.tls_reason}")
 
 
 def _directories(context: StepContext) -> list[Path]:

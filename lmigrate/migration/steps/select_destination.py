@@ -30,7 +30,9 @@ class SelectDestination(Step):
         """Facts: the chosen host's name."""
         with writing() as session:
             migration = migrations.lock(session, context.migration.id)
-            _refuse_dead_source(session, context)
+            dead = dead_source(session, migration.source_host, context.settings.scheduler.service_down_time_s)
+            if dead is not None:
+                raise dead
             instance = session.get_one(Instance, migration.instance_uuid)
             return {"host": choose_and_reserve(session, migration, instance)}
 
@@ -49,10 +51,8 @@ class SelectDestination(Step):
         journal.route(session, migration, names, facts["host"])
 
 
-def _refuse_dead_source(session: Session, context: StepContext) -> None:
-    """Raises ComputeServiceUnavailable: nobody there could let the guest go."""
-    name = context.migration.source_host
+def dead_source(session: Session, name: str, down_time_s: float) -> ComputeServiceUnavailable | None:
+    """Why nobody on the source could let the guest go, or None."""
     source = hosts.by_name(session, name)
-    down = "it has never registered" if source is None else hosts.why_down(source, utcnow(), context.settings.scheduler.service_down_time_s)
-    if down is not None:
-        raise ComputeServiceUnavailable(host=name, reason=down)
+    down = "it has never registered" if source is None else hosts.why_down(source, utcnow(), down_time_s)
+    return None if down is None else ComputeServiceUnavailable(host=name, reason=down)

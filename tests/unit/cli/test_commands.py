@@ -250,3 +250,20 @@ def test_a_url_that_is_none(url: str) -> None:
     shown = CliRunner().invoke(main, ["--url", url, "server", "list"])
     assert shown.exit_code == ExitCode.USAGE
     assert "LMIGRATE_URL" in shown.output
+
+
+def test_a_plan_says_where_to_and_why_not(cli: Cli, save: Save, web1: Instance) -> None:
+    shown = cli("server", "plan", "web1")
+    assert shown.exit_code == ExitCode.OK, shown.output
+    assert [line.split()[:2] for line in shown.output.splitlines() if line.startswith("node")] == [["node6", "yes"], ["node5", "no"]]
+    assert "if not shared" in shown.output
+    asked = cli("server", "plan", "web1", "--host", "node6", "-o", "json")
+    assert (asked.exit_code, [one["host"] for one in json.loads(asked.output)["destinations"]]) == (ExitCode.OK, ["node6"])
+    save(instance_row("node5", name="off", vm_state=VmState.STOPPED))
+    stopped = cli("server", "plan", "off")
+    assert (stopped.exit_code, "vm_state stopped" in stopped.output) == (ExitCode.CONFLICT, True)
+    unfit = cli("server", "plan", "web1", "--host", "node5", "-o", "json")
+    assert (unfit.exit_code, json.loads(unfit.output)["is_migratable"]) == (ExitCode.CONFLICT, True)
+    assert cli("server", "plan", "web1", "--host", "node9").exit_code == ExitCode.FAILED
+    with reading() as session:
+        assert session.get(Migration, 1) is None

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmigrate.errors import UnknownHost
-from lmigrate.scheduler.select import considered, evaluate, no_valid_host
+from lmigrate.scheduler.select import considered, evaluate, no_valid_host, outlooks
 from tests.unit.scheduler.states import UUID, host_state, spec
 
 
@@ -88,3 +88,16 @@ def test_each_host_is_either_a_candidate_that_can_or_refused_with_a_reason(hosts
         assert host.is_enabled
         assert host.down_reason is None
         assert host.name != "node5"
+
+
+@given(_HOSTS)
+def test_an_outlook_is_the_verdict_with_all_reasons(hosts: list) -> None:  # type: ignore[type-arg]
+    verdict, found = evaluate(hosts, spec()), outlooks(hosts, spec())
+    assert [one.host for one in found if not one.reasons] == verdict.names
+    assert {one.host: one.reasons[0] for one in found if one.reasons} == verdict.refused
+    assert len(found) == len(hosts)
+
+
+def test_an_outlook_tells_every_reason_in_the_filters_order() -> None:
+    (only,) = outlooks([host_state("node6", down_reason="gone", is_enabled=False, memory_mib=10)], spec())
+    assert ["gone" in only.reasons[0], "disabled" in only.reasons[1], "Lack of memory" in only.reasons[2]] == [True] * 3
