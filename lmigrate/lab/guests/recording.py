@@ -17,17 +17,25 @@ from typing import TYPE_CHECKING
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.guests.line import TickLine
 from lmigrate.lab.guests.report import Heard
+from lmigrate.lab.wait import wait_for
 
 if TYPE_CHECKING:
     from lmigrate.lab.topology import Lab
 
 _WRITE_EVERY_S = 0.2
+#: it is a new process, and the machine may be busy
+_LISTENS_S = 60.0
 
 
 def start_recording(guest: Guest) -> None:
-    """Begin to record, unless that is being done."""
+    """Begin to record, unless that is being done; what the guest says from now on is in the recording.
+
+    Raises:
+        StartFailed: the recorder does not listen after `_LISTENS_S`.
+    """
     argv = [sys.executable, "-m", "lmigrate.lab.guests.recording", guest.lab.options.lab_id, guest.uuid]
     guest.lab.front.start_daemon(guest.recording_daemon, argv)
+    wait_for(f"the recorder of {guest.name}", guest.recording.exists, deadline_s=_LISTENS_S)
 
 
 def read_recording(guest: Guest) -> list[Heard]:
@@ -49,6 +57,7 @@ def write_recording(path: Path, heard: Iterable[Heard]) -> None:
 def record(guest: Guest, ended: threading.Event) -> None:
     """Hear a guest and write down what arrives, until ``ended``."""
     with guest.recorder as recorder:
+        guest.recording.touch()  # it listens
         written = 0
         while not ended.wait(_WRITE_EVERY_S):
             heard = recorder.heard
