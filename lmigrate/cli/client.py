@@ -25,13 +25,24 @@ _REMEDIES = {
 }
 
 
+def _sendable(token: str) -> str:
+    """The token, which no message ever shows.
+
+    Raises:
+        Failure: it cannot be sent, such as one that was read with the end of its line.
+    """
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise Failure("The token has characters that no token has: the end of a line, a space? Set LMIGRATE_TOKEN anew.", ExitCode.USAGE)
+    return token
+
+
 class Client:
     """One API server."""
 
     def __init__(self, api: Endpoint, timeout: httpx.Timeout = _TIMEOUT) -> None:
         api = resolve(api)
         self.url = url = str(api.url).rstrip("/")
-        headers = {} if api.token is None else {"Authorization": f"Bearer {api.token}"}
+        headers = {} if api.token is None else {"Authorization": f"Bearer {_sendable(api.token)}"}
         try:
             self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers, verify=api.tls())
         except httpx.InvalidURL as error:

@@ -16,14 +16,15 @@ def request_force_complete(instance_uuid: str, migration_id: int) -> None:
 
     Raises:
         MigrationNotFound: the instance has no such migration.
-        ForceCompleteRefused: nothing is being copied.
+        ForceCompleteRefused: nothing is being copied, or the copy is being aborted.
     """
     with writing() as session:
         migration = migrations.lock(session, migration_id)
         if migration.instance_uuid != instance_uuid:
             raise MigrationNotFound(migration=migration_id)
-        if migration.status is not MigrationStatus.RUNNING:
-            raise ForceCompleteRefused(migration=migration_id, status=migration.status.value)
+        if migration.status is not MigrationStatus.RUNNING or migration.abort_requested_at is not None:
+            status = migration.status.value if migration.abort_requested_at is None else "being aborted"
+            raise ForceCompleteRefused(migration=migration_id, status=status)
         if migration.force_complete_requested_at is None:
             migration.force_complete_requested_at = utcnow()
             actions.begin(session, migration, "live_migration_force_complete")

@@ -96,6 +96,21 @@ def test_completion_on_request(database: str, tmp_path: Path, *, is_permitted: b
     assert cluster.world.domain("node6", uuid).power_state is PowerState.RUNNING
 
 
+def test_what_is_being_aborted_is_not_completed_by_force(cluster: Cluster) -> None:
+    uuid = cluster.boot("node5")
+    migration_id = cluster.request(uuid, "node6")
+
+    def ask(_move: Move) -> None:
+        with writing() as session:
+            session.get_one(Migration, migration_id).abort_requested_at = utcnow()
+        with pytest.raises(ForceCompleteRefused, match="being aborted"):
+            request_force_complete(uuid, migration_id)
+
+    cluster.world.at("copying", once(ask))
+    cluster.deliver()
+    assert cluster.migration(migration_id).force_complete_requested_at is None
+
+
 def test_a_paused_guest_is_never_switched(cluster: Cluster) -> None:
     """libvirt would let it run on the destination."""
     uuid = cluster.boot("node5", is_paused=True)

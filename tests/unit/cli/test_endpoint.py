@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from lmigrate.cli.client import Client
 from lmigrate.cli.endpoint import Endpoint, resolve, said_in
 from lmigrate.cli.exit_codes import ExitCode, Failure
 from lmigrate.cli.main import main
@@ -46,6 +47,14 @@ def file(home: Path) -> Path:
 
 def test_without_anything_it_is_this_machine(home: Path) -> None:
     assert resolve(Endpoint(), {}) == Endpoint("http://127.0.0.1:8774")
+
+
+@pytest.mark.parametrize("token", ["lmt_secret\r", "lmt_secret\nX-More: 1", "lmt_secret two", "lmt_sécret"])
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(Failure, match="LMIGRATE_TOKEN") as refused:
+        Client(Endpoint("http://127.0.0.1:1", token))
+    assert refused.value.exit_code == ExitCode.USAGE
+    assert "lmt_" not in str(refused.value.message)
 
 
 @pytest.mark.parametrize(
