@@ -41,6 +41,7 @@ STATUS: tuple[tuple[type[lm.LmigrateError], int], ...] = (
     (lm.InstanceInvalidState, 409),
     (lm.AbortTooLate, 409),
     (lm.NotHeld, 409),
+    (lm.ForgetRefused, 409),
     (lm.ResolutionRefused, 409),
     (lm.MigrationAborted, 409),
     (lm.RequestError, 400),

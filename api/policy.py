@@ -89,6 +89,7 @@ POLICY: dict[str, Rule] = {
     # lmigrate's own
     "v1.change_host": Rule(Role.OPERATOR, told=("enabled", "reason")),
     "v1.create_token": Rule(Role.ADMIN, told=("name", "role", "lifetime_s")),
+    "v1.forget_server": ADMIN,
     "v1.list_attachments": READER,
     "v1.list_audit": ADMIN,
     "v1.list_hosts": READER,

@@ -3,7 +3,8 @@
     LmigrateError
     ├── RequestError        the request is at fault: another host cannot help
     │   ├── InvalidInput, UnknownHost, InstanceNotFound, MigrationNotFound
-    │   ├── InstanceInvalidState, AbortTooLate, ForceCompleteRefused, NotHeld, ResolutionRefused, MigrationAborted, NoValidHost
+    │   ├── InstanceInvalidState, AbortTooLate, ForceCompleteRefused, NotHeld, ResolutionRefused, ForgetRefused,
+    │   ├── MigrationAborted, NoValidHost
     │   ├── InvalidLocalStorage, InvalidSharedStorage, NotMigratable
     │   └── TokenNotFound, AuditEventNotFound
     ├── HostError           one host is at fault: the conductor may try the next
@@ -103,6 +104,10 @@ class NotHeld(RequestError):
 
 class ResolutionRefused(RequestError):
     """Migration {migration} cannot be resolved that way: {reason}"""
+
+
+class ForgetRefused(RequestError):
+    """Server {instance} is not forgotten: {reason}"""
 
 
 class InvalidLocalStorage(RequestError):

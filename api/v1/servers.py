@@ -7,10 +7,11 @@ from api.errors import MarkerNotFound
 from api.v1 import build_plan, build_server
 from api.v1.blueprint import v1
 from api.v1.schemas.plans import Plan, PlanQuery
-from api.v1.schemas.servers import ServerDetail, Servers, ServersQuery
+from api.v1.schemas.servers import Forgotten, ServerDetail, Servers, ServersQuery
 from lmigrate.db.session import reading
 from lmigrate.db.stores import servers_view, volumes_view
 from lmigrate.db.stores.servers_view import ServerFilter, ServerRecord
+from lmigrate.doctor.forget import forget
 from lmigrate.errors import InstanceNotFound
 from lmigrate.migration.plan import plan_migration
 
@@ -32,6 +33,14 @@ def show_server(uuid: str) -> ServerDetail:
         record = servers_view.one(session, uuid)
         volumes = volumes_view.of_server(session, record.instance.uuid)
         return build_server.server_detail(record, servers_view.sightings(session, record.instance.uuid), volumes)
+
+
+@v1.delete("/servers/<uuid>")
+@contract(answer=Forgotten, errors=(404, 409))
+def forget_server(uuid: str) -> Forgotten:
+    """Remove the record of a guest whose domain has vanished, with its history."""
+    forget(uuid.lower())
+    return Forgotten(uuid=uuid.lower())
 
 
 @v1.get("/servers/<uuid>/plan")

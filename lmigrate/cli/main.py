@@ -12,7 +12,7 @@ from lmigrate.cli.endpoint import said_in
 
 #: name → where the command is, and its line in the help
 COMMANDS = {
-    "server": ("lmigrate.cli.server_cmd:server", "Guests: list, show, plan, migrate."),
+    "server": ("lmigrate.cli.server_cmd:server", "Guests: list, show, plan, migrate, forget."),
     "migration": ("lmigrate.cli.migration_cmd:migration", "Migrations: list, show, watch, abort, resolve."),
     "host": ("lmigrate.cli.host_cmd:host", "Hosts: list, show, enable, disable; `run` is the host's daemon."),
     "service": ("lmigrate.cli.service_cmd:service", "The hosts' daemons as Nova's services: list, enable, disable, force-down."),

@@ -131,6 +131,24 @@ def migrate(api: Endpoint, server_ref: str, *, host: str | None, block_migration
     click.echo(f"Follow it with `lmigrate migration watch {accepted['id']}`.")
 
 
+@server.command("forget")
+@click.argument("server_ref", metavar="SERVER", shell_complete=servers)
+@click.pass_obj
+def forget(api: Endpoint, server_ref: str) -> None:
+    """Remove the record of SERVER, whose domain has vanished, with the history of its migrations.
+
+    Refused while any host has a domain of it. If one is seen later, a new record is made. Only administrators may.
+
+    \b
+    Example:
+      lmigrate server forget web1
+    """
+    client = Client(api)
+    uuid = client.server_uuid(server_ref)
+    client.delete(f"/v1/servers/{uuid}")
+    click.echo(f"Server {uuid} is forgotten.")
+
+
 def _accepted(client: Client, request_id: str) -> Json:
     return next(client.pages("/v1/migrations", "migrations", 1, request_id=request_id))
 

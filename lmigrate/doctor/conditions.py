@@ -18,15 +18,18 @@ def of_guest(anomaly: Anomaly | None, uuid: str, hosts: Sequence[str], active: S
     if anomaly is Anomaly.DEFINED_ON_SEVERAL:
         return Advice(look, tuple(_start(host, uuid, hosts) for host in hosts))
     if anomaly is Anomaly.VANISHED:
-        return Advice(look, (Way("it was removed on purpose: the record stays until it is seen again"),))
+        again = Way("it was not: define it again where its disks are, and its record is right again")
+        return Advice(look, (Way("it was removed on purpose", (cli("its record and its history go", "server", "forget", uuid),)), again))
     return Advice(look, (Way("destroy neither copy: see the page"),))
 
 
-def of_host(name: str, guests: int, *, is_libvirt_only: bool) -> Advice:
-    """For a host that is down, with so many guests on record."""
+def of_host(name: str, guests: int, *, is_libvirt_only: bool, is_forced: bool = False) -> Advice:
+    """For a host that is down, with so many guests on record; ``is_forced``: because an operator said so."""
     look = (cli("why it is down", "host", "show", name), Command("its daemons", "systemctl status libvirtd lmigrate-host", name))
     unit = "libvirtd" if is_libvirt_only else "libvirtd lmigrate-host"
-    ways = [Way(f"{name} runs", (Command("guests go on running", f"systemctl restart {unit}", name),))]
+    restart = Command("guests go on running", f"systemctl restart {unit}", name)
+    believe = cli("its heartbeats are believed again", "service", "force-down", name, "--unset")
+    ways = [Way(f"{name} runs", (believe if is_forced else restart,))]
     if guests:
         # nobody else can prove that its guests do not run any more
         ways.append(Way(f"{name} is gone: cut its power before any of its {guests} guests is started elsewhere, else two copies run"))

@@ -111,7 +111,7 @@ def _host(record: HostRecord, why: str) -> Finding:
         summary=f"{row.name} is down, with {record.guests} guests on record: {why}",
         page=page_of("host-down"),
         since=row.last_seen_at,
-        advice=conditions.of_host(row.name, record.guests, is_libvirt_only=not row.libvirt_ok),
+        advice=conditions.of_host(row.name, record.guests, is_libvirt_only=not row.libvirt_ok, is_forced=row.forced_down),
         host=row.name,
     )
 

@@ -136,6 +136,7 @@ SAMPLES = [
     Sample("v1/servers-show-with-volumes", "GET", f"/v1/servers/{IDLE}"),
     Sample("v1/servers-plan", "GET", f"/v1/servers/{IDLE}/plan"),
     Sample("v1/servers-plan-obstacles", "GET", f"/v1/servers/{STOPPED}/plan?host=node5"),
+    Sample("v1/servers-forget-refused", "DELETE", f"/v1/servers/{IDLE}"),
     Sample("v1/volumes-list", "GET", "/v1/volumes"),
     Sample("v1/volumes-show", "GET", f"/v1/volumes/{VOLUME}"),
     Sample("v1/volumes-attachments", "GET", f"/v1/volumes/{VOLUME}/attachments"),

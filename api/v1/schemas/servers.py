@@ -10,6 +10,12 @@ from api.contract import Shape
 from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
 
 
+class Forgotten(Shape):
+    """The guest of which nothing is on record any more."""
+
+    uuid: str
+
+
 class DiskAccess(Shape):
     """One host's access to the volume, for this guest."""
 

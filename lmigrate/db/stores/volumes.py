@@ -47,6 +47,12 @@ def attachments(session: Session, instance_uuid: str, host: str) -> list[VolumeA
     return list(session.scalars(query.order_by(VolumeAttachment.volume_uuid)))
 
 
+def all_attachments(session: Session, instance_uuid: str) -> list[VolumeAttachment]:
+    """Every host's attachments for an instance."""
+    query = select(VolumeAttachment).where(VolumeAttachment.instance_uuid == instance_uuid)
+    return list(session.scalars(query.order_by(VolumeAttachment.uuid)))
+
+
 def made_by(session: Session, migration_id: int, backend: str) -> list[tuple[Volume, VolumeAttachment]]:
     """The attachments that a migration made on a backend, each with its volume."""
     query = select(Volume, VolumeAttachment).join(VolumeAttachment, VolumeAttachment.volume_uuid == Volume.uuid)

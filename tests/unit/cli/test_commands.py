@@ -267,3 +267,12 @@ def test_a_plan_says_where_to_and_why_not(cli: Cli, save: Save, web1: Instance) 
     assert cli("server", "plan", "web1", "--host", "node9").exit_code == ExitCode.FAILED
     with reading() as session:
         assert session.get(Migration, 1) is None
+
+
+def test_forget(cli: Cli, save: Save, web1: Instance) -> None:
+    gone = instance_row("node5", name="old", vm_state=VmState.UNKNOWN, anomaly="its domain has vanished from node5")
+    save(gone)
+    assert cli("server", "forget", "old").exit_code == 0
+    assert cli("server", "show", "old").exit_code == ExitCode.NOT_FOUND
+    refused = cli("server", "forget", web1.name)
+    assert (refused.exit_code, "undefine it there first" in refused.output) == (ExitCode.CONFLICT, True)

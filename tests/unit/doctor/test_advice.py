@@ -103,6 +103,16 @@ def test_a_host_with_guests_needs_fencing() -> None:
     assert [way for way in conditions.of_host("node5", 3, is_libvirt_only=False).ways if "cut its power" in way.when]
 
 
+def test_a_host_that_was_forced_down_is_believed_again_and_not_restarted() -> None:
+    way = conditions.of_host("node5", 0, is_libvirt_only=False, is_forced=True).ways[0]
+    assert [one.command for one in way.commands] == ["lmigrate service force-down node5 --unset"]
+
+
+def test_a_guest_that_vanished_can_be_forgotten() -> None:
+    way = conditions.of_guest(Anomaly.VANISHED, UUID, [], []).ways[0]
+    assert [one.command for one in way.commands] == [f"lmigrate server forget {UUID}"]
+
+
 @pytest.mark.parametrize("anomaly", Anomaly)
 def test_an_anomaly_is_known_by_its_sentence(anomaly: Anomaly) -> None:
     assert Anomaly.of(f"{anomaly.value} …") is anomaly
