@@ -64,7 +64,7 @@ class Audit:
         if caller.known() is None and not self._limits.may_record_stranger():
             log.warning("refused", address=caller.address(), method=request.method, path=request.path[:_MAX_PATH], status=status)
             return
-        row = _event(policy.operation(), {})
+        row = _event(_refused_operation(), {})
         row.status, row.error_code = status, g.get("error_code")
         with writing() as session:
             session.add(row)
@@ -90,6 +90,13 @@ def _operation() -> str:
     body = request.get_json(silent=True)
     action = f"nova.{next(iter(body))}" if isinstance(body, dict) and len(body) == 1 else ""
     return action if request.endpoint == "nova.act" and action in policy.POLICY else str(request.endpoint)
+
+
+def _refused_operation() -> str | None:
+    """Of a request that was refused before it began: only a known caller's body is looked at, and none that is too large."""
+    found, length = policy.operation(), request.content_length
+    is_readable = length is not None and length <= (request.max_content_length or 0)
+    return _operation() if found is not None and found == request.endpoint and caller.known() is not None and is_readable else found
 
 
 def _told(operation: str) -> dict[str, Any]:

@@ -41,5 +41,13 @@ class StartFailed(LabError):
     """{what} did not come up within {deadline_s:g} s.{log}"""
 
 
+class TokenRefused(LabError):
+    """The API of lab {lab_id} refuses the lab's own token. Remove {file}, and `lmigrate lab up --id {lab_id}` makes a new one."""
+
+
+class GuestExists(LabError):
+    """Lab {lab_id} has a guest {guest} already. End it with `lmigrate lab guest stop {guest} --id {lab_id}`, or give another name."""
+
+
 class LibvirtSilent(LabError):
     """libvirtd on {host} does not answer: {reason}"""

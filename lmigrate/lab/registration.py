@@ -7,11 +7,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from lmigrate import clock
 from lmigrate.lab import secure
-from lmigrate.lab.errors import StartFailed
+from lmigrate.lab.errors import StartFailed, TokenRefused
 
 if TYPE_CHECKING:
     from lmigrate.lab.topology import Lab
@@ -27,6 +28,7 @@ def wait_for_hosts(lab: Lab, seen_since: Mapping[str, datetime], deadline_s: flo
 
     Raises:
         StartFailed: it does not in time; shows the log of what is missing.
+        TokenRefused: the API does not know the lab's own token.
     """
     until = clock.monotonic_s() + deadline_s
     while missing := _missing(lab, seen_since):
@@ -47,10 +49,14 @@ def _is_up(host: Mapping[str, Any], since: datetime | None) -> bool:
 
 
 def _get(lab: Lab, path: str) -> dict[str, Any] | None:
-    """A JSON object of the API; None while it does not answer."""
+    """A JSON object of the API; None while it does not answer.  Raises TokenRefused."""
     try:
         asked = urllib.request.Request(lab.url + path, headers=secure.headers(lab))  # noqa: S310 - our own loopback address
         with urllib.request.urlopen(asked, timeout=5, context=secure.context(lab)) as answer:  # noqa: S310 - as above
             return dict(json.load(answer))
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.UNAUTHORIZED:
+            raise TokenRefused(lab_id=lab.options.lab_id, file=lab.paths.token) from error
+        return None
     except (urllib.error.URLError, OSError, ValueError):
         return None

@@ -27,7 +27,7 @@ def request_abort(instance_uuid: str, migration_id: int) -> None:
             raise AbortTooLate(migration=migration_id, status=migration.status.value, remedy=_remedy(migration))
         if migration.abort_requested_at is None:
             migration.abort_requested_at = utcnow()
-            actions.begin(session, migration, "live_migration_cancel")
+            actions.begin(session, migration, actions.CANCEL)
 
 
 def _remedy(migration: Migration) -> str:

@@ -27,4 +27,4 @@ def request_force_complete(instance_uuid: str, migration_id: int) -> None:
             raise ForceCompleteRefused(migration=migration_id, status=status)
         if migration.force_complete_requested_at is None:
             migration.force_complete_requested_at = utcnow()
-            actions.begin(session, migration, "live_migration_force_complete")
+            actions.begin(session, migration, actions.FORCE_COMPLETE)

@@ -149,5 +149,5 @@ def _record(session: Session, request: LiveMigrationRequest, instance: Instance)
     migration = migration_for(request, instance)
     if not migrations.add(session, migration):  # one that was held for an operator is still open
         raise InstanceInvalidState(action=ACTION, instance=instance.uuid, attribute="state", state=HELD)
-    actions.begin(session, migration, "live-migration")
+    actions.begin(session, migration, actions.LIVE_MIGRATION)
     return migration, plan_journal(session, migration)

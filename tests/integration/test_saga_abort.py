@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lmigrate.db.models import InstanceAction, InstanceActionEvent
+from lmigrate.db.session import reading
 from lmigrate.errors import AbortTooLate, MigrationNotFound
 from lmigrate.ids import new_uuid
 from lmigrate.migration.abort import request_abort
@@ -80,6 +82,11 @@ def test_the_switchover_wins_the_race(cluster: Cluster) -> None:
     cluster.world.at("finished", lambda _move: request_abort(uuid, migration_id))
     cluster.deliver()
     cluster.check_moved(cluster.migration(migration_id), "node5", "node6")
+    with reading() as session:
+        told = [row.event for row in session.query(InstanceActionEvent) if row.result != "Success"]
+        outcome = {row.action: row.message for row in session.query(InstanceAction)}
+    assert told == ["live_migration_cancel"]
+    assert outcome == {"live-migration": None, "live_migration_cancel": "Error"}
 
 
 def test_too_late(cluster: Cluster) -> None:

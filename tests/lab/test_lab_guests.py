@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from lmigrate.clock import monotonic_s
+from lmigrate.lab.errors import GuestExists
 from lmigrate.lab.guests import DiskSpec, Guest, GuestSpec, start_guest
 from lmigrate.lab.guests.domain_xml import disk_name
 from lmigrate.lab.guests.guest import NoSuchGuest
@@ -86,6 +87,10 @@ def test_a_guest_may_start_paused_and_transient(lab: Lab) -> None:
 
 def test_a_guest_obeys_virsh_shutdown(lab: Lab) -> None:
     with start_guest(lab, "node5", GuestSpec(name="obedient")) as guest:
+        for host in lab.hosts:  # nor does it mind another that would be called the same
+            with pytest.raises(GuestExists, match="obedient"):
+                start_guest(lab, host, GuestSpec(name="obedient"))
+        guest.wait_ticks(1)
         lab.host("node5").virsh("shutdown", "--mode", "acpi", guest.uuid)
         wait_for("the guest's end", lambda: guest.states() == {"node5": "shut off"}, deadline_s=20)
 

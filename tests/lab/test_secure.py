@@ -18,10 +18,12 @@ import redis
 from api.microversions import MAXIMUM
 from lmigrate.clock import monotonic_s
 from lmigrate.lab import secure
+from lmigrate.lab.errors import TokenRefused
 from lmigrate.lab.guests.spec import GuestSpec
 from lmigrate.lab.guests.start import start_guest
 from lmigrate.lab.options import LabOptions
 from lmigrate.lab.redis import PORT
+from lmigrate.lab.registration import wait_for_hosts
 from lmigrate.lab.topology import Lab
 from tests.clients.client_process import Site, run, site
 from tests.clients.environments import NEWEST
@@ -125,6 +127,17 @@ def test_the_api_speaks_https_and_asks_for_a_token(lab: Lab) -> None:
 def lmigrate(lab: Lab, *arguments: str) -> str:
     """What the command line prints, as whom `lmigrate lab env` makes it."""
     return lab.front.run([sys.executable, "-m", "lmigrate.cli.main", *arguments], env=lab.env(), check=True).stdout
+
+
+def test_a_lab_whose_token_was_revoked_says_so_and_does_not_wait(lab: Lab) -> None:
+    good = lab.paths.token.read_text()
+    lab.paths.token.write_text("lmt_revoked")
+    try:
+        with pytest.raises(TokenRefused, match="makes a new one"):
+            wait_for_hosts(lab, {})
+    finally:
+        lab.paths.token.write_text(good)
+    wait_for_hosts(lab, {})
 
 
 def test_the_command_line_finds_its_way(lab: Lab) -> None:

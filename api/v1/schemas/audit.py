@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from api import policy
 from api.contract import Shape
 from api.v1.schemas.paging import NAME, Moment, Page, PageQuery, SentMoment
 from lmigrate.states import Role
 
+
+def _known(value: str) -> str:
+    if value not in policy.POLICY:
+        raise ValueError("there is no such operation: docs/reference/operations.md lists all")
+    return value
+
+
+Operation = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": sorted(policy.POLICY)}, description="This operation.")]
 Outcome = Literal["done", "refused", "failed", "unknown"]
 
 
@@ -43,7 +52,7 @@ class AuditQuery(PageQuery):
 
     marker: Annotated[str, Field(pattern=r"^[0-9]{1,18}$", description="The `next_marker` of the page before.")] | None = None
     user: Annotated[str, Field(pattern=NAME, max_length=255, description="By this caller.")] | None = None
-    operation: Annotated[str, Field(pattern=NAME, max_length=64, description="This operation.")] | None = None
+    operation: Operation | None = None
     request_id: Annotated[str, Field(pattern=NAME, max_length=64, description="Of this request.")] | None = None
     refused: bool | None = Field(None, description="true: those that came to nothing; false: the others.")
     since: SentMoment | None = Field(None, description="Not before this moment.")

@@ -10,7 +10,10 @@ from sqlalchemy.orm import Session
 from lmigrate.db.clock import utcnow
 from lmigrate.db.models import InstanceAction, InstanceActionEvent, Migration
 
+# what Nova calls them
 LIVE_MIGRATION = "live-migration"
+CANCEL = "live_migration_cancel"
+FORCE_COMPLETE = "live_migration_force_complete"
 
 #: what Nova's clients look for when a step of ours starts or ends
 NOVA_EVENTS = {
@@ -67,8 +70,8 @@ def record(
 
 
 def close(session: Session, migration: Migration, *, failed: bool) -> None:
-    """Close the migration's actions."""
+    """Close the migration's actions; a cancel that the switchover has forestalled came to nothing."""
     query = select(InstanceAction).where(InstanceAction.migration_id == migration.id, InstanceAction.finished_at.is_(None))
     for action in session.scalars(query):
         action.finished_at = utcnow()
-        action.message = "Error" if failed and action.action == LIVE_MIGRATION else None  # a cancel that led here succeeded
+        action.message = "Error" if failed is not (action.action == CANCEL) else None

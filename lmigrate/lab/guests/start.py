@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lmigrate.lab.errors import GuestExists
 from lmigrate.lab.guests import linux_image
 from lmigrate.lab.guests.domain_xml import BootFiles, domain_xml
 from lmigrate.lab.guests.guest import Guest
@@ -25,10 +26,13 @@ def start_guest(lab: Lab, host_name: str, spec: GuestSpec) -> Guest:
 
     Raises:
         NoSuchHost: the lab has no such host.
+        GuestExists: it has a guest of that name or UUID, which goes on.
         subprocess.CalledProcessError: libvirt or qemu-img refused; nothing is left.
         LabError: the guest does not tick; nothing is left.
     """
     host = lab.host(host_name)
+    if any(spec.name == other.name or spec.uuid == other.uuid for other in Guest.all(lab)):
+        raise GuestExists(lab_id=lab.options.lab_id, guest=spec.name)
     guest = Guest(lab, spec)
     try:
         boot, boot_sectors = _boot_files(lab, spec)

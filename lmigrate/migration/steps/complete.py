@@ -31,5 +31,8 @@ class Complete(Step):
     def on_done(self, session: Session, migration: Migration, facts: Facts) -> None:
         """Terminal: completed."""
         del facts
+        if migration.abort_requested_at is not None:
+            late = f"the abort came too late: the guest had already moved to {migration.dest_host}"
+            actions.record(session, migration, actions.CANCEL, late, result="Error")
         migrations.end(session, migration, MigrationStatus.COMPLETED)
         actions.close(session, migration, failed=False)

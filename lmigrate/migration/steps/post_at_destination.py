@@ -9,7 +9,7 @@ import structlog
 from lmigrate.db.models import Migration
 from lmigrate.db.session import Session, writing
 from lmigrate.db.stores import actions, migrations
-from lmigrate.errors import MigrationFailed, OutcomeUnknown, StepFailed
+from lmigrate.errors import MigrationAborted, MigrationFailed, OutcomeUnknown, StepFailed
 from lmigrate.migration.look import look
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext, running_status
 from lmigrate.migration.verdict import Decision, Seen, Verdict, decide
@@ -32,6 +32,7 @@ class PostAtDestination(Step):
     name = "post_at_destination"
     side = Side.DESTINATION
     status = MigrationStatus.RUNNING
+    honours_abort = True
 
     def status_of(self, migration: Migration) -> MigrationStatus:
         """Until the destination is proven nothing has changed."""
@@ -89,7 +90,9 @@ class PostAtDestination(Step):
         ownership.release_directory(Path(context.data.destination_instances_path) / context.instance.uuid, context.uuid)
 
 
-def _not_moved(context: StepContext, decision: Decision) -> MigrationFailed | OutcomeUnknown:
+def _not_moved(context: StepContext, decision: Decision) -> MigrationAborted | MigrationFailed | OutcomeUnknown:
+    if decision.verdict is Verdict.NOT_MOVED and context.is_abort_requested():
+        return MigrationAborted()
     if decision.verdict is Verdict.NOT_MOVED:
         call_error = context.facts["migrate"]["call_error"]
         return MigrationFailed(reason=f"{decision.reason}{f' ({call_error})' if call_error else ''}")

@@ -54,6 +54,9 @@ REFUSED: list[tuple[Role | None, str, str, dict[str, Any], int, str | None, str 
     (Role.ADMIN, "PATCH", "/v1/hosts/x", {"enabled": True}, 404, "v1.change_host", "HostNotFound"),
     (Role.ADMIN, "PATCH", "/v1/hosts/x", {"enabled": 7}, 400, "v1.change_host", "InvalidInput"),
     (Role.ADMIN, "POST", "/nothing", {}, 404, None, "NotFound"),
+    (Role.READER, "POST", "/v2.1/servers/x/action", {"os-migrateLive": {}}, 403, "nova.os-migrateLive", "Forbidden"),
+    (Role.READER, "POST", "/v2.1/servers/x/action", {"reboot": {}}, 403, "nova.act", "Forbidden"),
+    (Role.READER, "POST", "/v2.1/servers/x/action", {"os-migrateLive": "x" * 2**20}, 403, "nova.act", "Forbidden"),
 ]
 
 
@@ -152,6 +155,8 @@ def test_it_is_listed_page_by_page_and_filtered(guarded: Guarded) -> None:
     assert names("refused=true") == names("user=eve") == ["refused"]
     assert names("refused=false&limit=2") == ["c", "b"]
     assert names("operation=v1.create_token&user=root") == ["c", "b", "a"]
+    unknown = guarded.call("GET", "/v1/audit?operation=migrate", admin)
+    assert (unknown.status_code, "docs/reference/operations.md" in unknown.text) == (400, True)
     assert names("since=2999-01-01T00:00:00Z") == []
     page = guarded.call("GET", "/v1/audit?limit=2", admin).json
     assert page is not None
