@@ -10,8 +10,9 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
 
-from api import caller, policy, request_ids
+from api import body, caller, policy, request_ids
 from api.limits import Limits
 from lmigrate.db.availability import UNAVAILABLE
 from lmigrate.db.models import AuditEvent
@@ -87,27 +88,32 @@ def _event(operation: str | None, details: dict[str, Any]) -> AuditEvent:
 
 def _operation() -> str:
     """The present operation; of several behind one path the one that the body's key names."""
-    body = request.get_json(silent=True)
-    action = f"nova.{next(iter(body))}" if isinstance(body, dict) and len(body) == 1 else ""
+    sent = request.get_json(silent=True)
+    action = f"nova.{next(iter(sent))}" if isinstance(sent, dict) and len(sent) == 1 else ""
     return action if request.endpoint == "nova.act" and action in policy.POLICY else str(request.endpoint)
 
 
 def _refused_operation() -> str | None:
-    """Of a request that was refused before it began: only a known caller's body is looked at, and none that is too large."""
-    found, length = policy.operation(), request.content_length
-    is_readable = length is not None and length <= (request.max_content_length or 0)
-    return _operation() if found is not None and found == request.endpoint and caller.known() is not None and is_readable else found
+    """Of a request that was refused before it began, perhaps for its body; a stranger's is not looked at."""
+    found = policy.operation()
+    if found != "nova.act" or caller.known() is None:
+        return found
+    try:
+        body.json_object()
+    except (body.MalformedBody, HTTPException):
+        return found
+    return _operation()
 
 
 def _told(operation: str) -> dict[str, Any]:
     """The fields of the body that the policy names; an action's are one level down (``{"os-migrateLive": {"host": …}}``)."""
-    body = request.get_json(silent=True)
-    inner = body.get(operation.removeprefix("nova."), body) if isinstance(body, dict) else None
+    sent = request.get_json(silent=True)
+    inner = sent.get(operation.removeprefix("nova."), sent) if isinstance(sent, dict) else None
     return _named(inner, policy.POLICY[operation]) if isinstance(inner, dict) else {}
 
 
-def _named(body: dict[str, Any], rule: policy.Rule) -> dict[str, Any]:
-    return {name: _short(body[name]) for name in rule.told if name in body}
+def _named(sent: dict[str, Any], rule: policy.Rule) -> dict[str, Any]:
+    return {name: _short(sent[name]) for name in rule.told if name in sent}
 
 
 def _short(value: Any) -> Any:
