@@ -99,8 +99,9 @@ type: venv ## Check types
 
 # In CI a lab test that would be skipped fails.
 PYTEST := $(BIN)/pytest $(if $(CI),--require-lab)
-# What needs no lab runs on all cores. Labs wait more than they work: three parts of them run side by side.
+# What needs no lab runs on all cores. Labs wait more than they work: three parts of them run side by side, and the longest in two.
 SPREAD := -n auto
+HALVES := -n 2 --dist loadfile
 
 .PHONY: test
 test: setup clients lint type ## Install what is missing, then lint, types and every test on SQLite and on PostgreSQL
@@ -110,7 +111,7 @@ test: setup clients lint type ## Install what is missing, then lint, types and e
 
 .PHONY: lab-once lab-sqlite lab-postgresql
 lab-once: # what does not depend on the database
-	$(PYTEST) --db sqlite -m 'lab and one_database'
+	$(PYTEST) $(HALVES) --db sqlite -m 'lab and one_database'
 lab-sqlite:
 	$(PYTEST) --db sqlite -m 'lab and not one_database'
 lab-postgresql:
