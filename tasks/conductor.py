@@ -10,6 +10,7 @@ from lmigrate.migration import rollback as rollbacks
 from lmigrate.migration.attempt import send_tail
 from lmigrate.migration.runner import run_step
 from lmigrate.migration.steps import BY_NAME
+from lmigrate.migration.turn import taking_turns
 from tasks.base import LmigrateTask, task
 from tasks.dispatcher import CeleryDispatcher
 from tasks.pace import Pace
@@ -56,7 +57,10 @@ def reconcile(_self: LmigrateTask) -> str:
     """The beat's look at everything that stands still."""
     if not _PACE.admits():
         return "has only just looked"
-    return "; ".join(reconciler.reconcile(settings(), CeleryDispatcher())) or "nothing stands still"
+    with taking_turns("reconcile") as turn:
+        if turn is None:
+            return "another conductor is about it"
+        return "; ".join(reconciler.reconcile(settings(), CeleryDispatcher(), is_our_turn=turn.keep)) or "nothing stands still"
 
 
 @task("tidy")

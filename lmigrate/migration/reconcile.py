@@ -6,9 +6,10 @@ what should have been done, and the claim in the journal sorts out what was a du
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 import structlog
 
@@ -39,9 +40,10 @@ class Found:
     messages: list[StepMessage]
 
 
-def reconcile(settings: Settings, dispatcher: Dispatcher) -> list[str]:
-    """Look at every migration that has not ended; return a sentence for each thing done."""
-    return _reconcile_each(_open_migrations(), settings, dispatcher)
+def reconcile(settings: Settings, dispatcher: Dispatcher, *, is_our_turn: Callable[[], bool] = lambda: True) -> list[str]:
+    """Look at every migration that has not ended, as long as it is our turn; return a sentence for each thing done."""
+    due = takewhile(lambda _: is_our_turn(), _open_migrations())
+    return _reconcile_each(due, settings, dispatcher)
 
 
 def _reconcile_each(migration_ids: Iterable[int], settings: Settings, dispatcher: Dispatcher) -> list[str]:
@@ -80,7 +82,10 @@ def _reconcile_one(migration_id: int, settings: Settings, dispatcher: Dispatcher
         if found is not None:
             actions.record(session, migration, "reconcile", found.sentence)
         phase = migration.phase
-        migration.resends += is_stale and phase is Phase.ROLLING_BACK
+        if is_stale and phase is Phase.ROLLING_BACK:
+            migration.resends += 1
+            migration.dispatched_at = utcnow()  # here, so that nobody else finds it stale before it is driven on
+            actions.record(session, migration, "reconcile", "its rollback stands still; driven on")
     if found is not None and found.messages:
         dispatcher.send_steps(found.messages)
     if phase is Phase.ROLLING_BACK and (is_stale or found is not None):

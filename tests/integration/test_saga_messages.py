@@ -90,6 +90,7 @@ def test_a_lost_message_of_the_rollback_is_sent_again(cluster: Cluster, name: st
     assert migration.phase is (Phase.ENDED if name == "decide" else Phase.ROLLING_BACK)
     cluster.later()
     check_failed(cluster, migration.id, before)
+    assert ("reconcile: its rollback stands still; driven on" in cluster.events(migration.id)) is (name != "decide")
 
 
 @pytest.mark.parametrize("copies", [2, 3])

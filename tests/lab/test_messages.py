@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from lmigrate.clock import monotonic_s
 from lmigrate.faults import HELD
+from lmigrate.lab import services
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.topology import Lab
 from tests.lab.moves import assert_home, assert_moved, other
@@ -126,3 +128,28 @@ def test_redis_loses_everything_twice(lab: Lab, wire: Wire, guest: Guest, tap: T
     ended = wire.end(migration)
     assert any("select_destination" in event["details"] for event in ended["events"] if event["event"] == "reconcile"), story(ended)
     assert_moved(lab, wire, guest, ended, since=began)
+
+
+@pytest.fixture
+def second_conductor(lab: Lab) -> Iterator[None]:
+    own = services.daemon_environment(lab.paths, lab.state, lab.ctl.name, "conductor")
+    lab.ctl.start_daemon("conductor2", services.lmigrate_command("conductor", "run"), own)
+    yield
+    lab.ctl.stop_daemon("conductor2")
+
+
+def test_a_second_conductor_goes_on_when_the_first_is_frozen(lab: Lab, wire: Wire, guest: Guest, tap: Tap, second_conductor: None) -> None:
+    """What the first holds, messages and perhaps its turn to look, the second does not wait for long; awake again it does no harm."""
+    began, home = monotonic_s(), wire.server(guest.uuid)["host"]
+    moved = wire.move(guest.uuid, other(home))
+    assert_moved(lab, wire, guest, moved, since=began)
+    lab.kill("conductor", signal.SIGSTOP)
+    try:
+        began = monotonic_s()
+        back = wire.end(wire.begin(guest.uuid, home))
+        assert_moved(lab, wire, guest, back, since=began)
+    finally:
+        lab.kill("conductor", signal.SIGCONT)
+    quiet(tap)
+    assert {step["name"]: step["tries"] for step in back["steps"]} == dict.fromkeys([*FORWARD, "complete"], 1)
+    assert_home(lab, wire, guest, home)

@@ -6,6 +6,7 @@ from lmigrate.db.models.host import Host, Reservation
 from lmigrate.db.models.instance import BlockDeviceMapping, DomainSighting, Instance
 from lmigrate.db.models.leak import Leak
 from lmigrate.db.models.migration import Migration, MigrationStep, Observation, ProgressSample
+from lmigrate.db.models.turn import Turn
 from lmigrate.db.models.volume import Volume, VolumeAttachment
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Observation",
     "ProgressSample",
     "Reservation",
+    "Turn",
     "Volume",
     "VolumeAttachment",
 ]
