@@ -115,7 +115,7 @@ lab-once: # what does not depend on the database
 lab-sqlite:
 	$(PYTEST) --db sqlite -m 'lab and not one_database'
 lab-postgresql:
-	$(PYTEST) --db postgresql -m 'lab and not one_database'
+	$(PYTEST) --db postgresql -m 'lab and (both_databases or not one_database)'
 
 .PHONY: test-fast
 test-fast: venv clients ## The tests that need no lab, on SQLite

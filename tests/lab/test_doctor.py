@@ -82,6 +82,7 @@ def end_later(lab: Lab, mark: str) -> None:
         engine.dispose()
 
 
+@pytest.mark.both_databases
 def test_planted_leaks_are_found_and_removed_unless_they_may_matter(lab: Lab, wire: Wire, guest: Guest) -> None:
     home = wire.server(guest.uuid)["host"]
     away = lab.host(other(home))
@@ -125,6 +126,7 @@ def test_planted_leaks_are_found_and_removed_unless_they_may_matter(lab: Lab, wi
     assert_home(lab, wire, guest, home)
 
 
+@pytest.mark.both_databases
 def test_the_commands_end_a_held_migration(lab: Lab, wire: Wire, start: StartGuest) -> None:
     guest = start("node5")
     obstacle = lab.faults_dir / "step.post_at_source.before_do"

@@ -87,6 +87,7 @@ def test_a_guest_that_never_converges_is_completed_though_the_daemon_dies(
     assert_moved(lab, wire, guest, ended, since=began)
 
 
+@pytest.mark.both_databases
 def test_a_post_copy_that_breaks_is_kept_held_and_resumed(lab: Lab, wire: Wire, start: StartGuest, restart: Restart) -> None:
     restart(SLOW)
     began = monotonic_s()

@@ -66,6 +66,7 @@ def test_a_volume_of_the_operator_becomes_known(lab: Lab) -> None:
     tgtadm(lab, "delete", "target", "--tid", "900", "--force")
 
 
+@pytest.mark.both_databases
 def test_a_leak_goes_and_nothing_else(sweeping: Lab, wire: Wire, carry: StartCarrier) -> None:
     carrier, leaked = carry(2), f"lm-{new_uuid()}"
     target = carrier.targets()[0]

@@ -88,6 +88,7 @@ def test_a_failure_leaves_no_trace(lab: Lab, wire: Wire, carrier: Carrier, point
     assert_fails_and_leaves_no_trace(lab, wire, carrier, f"Injected by a fail point: {point}")
 
 
+@pytest.mark.both_databases
 def test_a_second_try_right_after_a_failure_moves(lab: Lab, wire: Wire, carrier: Carrier) -> None:
     inject(lab, "step.migrate.before_do", "raise once")
     assert_fails_and_leaves_no_trace(lab, wire, carrier, "Injected")
@@ -112,6 +113,7 @@ def test_a_worker_that_dies_before_the_switchover_leaves_no_trace(
     assert not (lab.faults_dir / point).exists()
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("point", FORWARD_KILLS)
 def test_a_storage_daemon_that_dies_after_the_switchover_goes_on(
     lab: Lab, wire: Wire, carrier: Carrier, storage_is_kept_running: None, point: str
@@ -145,6 +147,7 @@ def test_a_wrong_chap_secret_is_refused(lab: Lab, wire: Wire, carrier: Carrier) 
     assert_fails_and_leaves_no_trace(lab, wire, carrier, "(vdd) cannot be reached from here", meddle)
 
 
+@pytest.mark.both_databases
 def test_libvirt_itself_fails_to_move(lab: Lab, wire: Wire, carrier: Carrier) -> None:
     home = wire.server(carrier.uuid)["host"]
     world, before = World.of(lab), access(lab)

@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 _PAGE, _WORDS, _STEP, _MASK = 4096, 512, 0x9E3779B97F4A7C15, (1 << 64) - 1
 
 
+@pytest.mark.both_databases
 def test_a_guest_boots_from_a_volume_and_moves_there_and_back(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
     carrier, began = carry(3, firmware="volume", disks=(LOCAL,)), monotonic_s()
     guest = carrier.guest
