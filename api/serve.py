@@ -20,6 +20,9 @@ from lmigrate.db.patience import hurrying
 from lmigrate.db.session import disconnect
 from lmigrate.errors import LmigrateError
 
+#: the exit code, as of `lmigrate` itself
+WRONG_SETTINGS = 2
+
 
 class NoCertificate(LmigrateError):
     """api.tls is set, but tls.cert_file and tls.key_file are not."""
@@ -112,7 +115,8 @@ def main() -> None:
         create_app()  # so that a wrong setting ends the command, not a worker again and again
         say_risks(settings())
     except LmigrateError as error:
-        raise SystemExit(f"Error: {' '.join(str(error).split())}") from None
+        sys.stderr.write(f"Error: {' '.join(str(error).split())}\n")
+        raise SystemExit(WRONG_SETTINGS) from None
     Server().run()
 
 

@@ -30,7 +30,10 @@ The environment wins. `LMIGRATE_HOST__NAME=node5` and, in the file,
 name = "node5"
 ```
 
-say the same. An option that lmigrate does not know is an error in the file.
+say the same. A setting that is wrong, or that there is none of, ends every command that reads settings with exit code 2 and a
+sentence that names it: an unknown key in the file or in the environment, a section that there is not (`LMIGRATE_DATABSE__URL`), and
+one underscore where two are needed (`LMIGRATE_DATABASE_URL`). So does a file that `LMIGRATE_CONFIG` names and that is not there.
+Other variables that begin with `LMIGRATE_` are left alone.
 """
 
 BACKENDS = """

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import os
 import socket
+import tomllib
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from lmigrate import wrong_settings
 from lmigrate.ids import endpoint, is_address, is_host_name, is_iscsi_name
 from lmigrate.states import Role
+from lmigrate.urls import is_broker_url, is_counters_url, is_database_url
+from lmigrate.wrong_settings import WrongSettings
 
 
 class _Section(BaseModel):
@@ -32,6 +36,38 @@ Rate = Annotated[str, Field(pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day))?$
 def _as_endpoint(value: str) -> str:
     endpoint(value, 1)
     return value
+
+
+def _as_database_url(value: str) -> str:
+    if not is_database_url(value):
+        raise ValueError(
+            "sqlite:////path or postgresql+psycopg://user:password@host:port/name is needed; @ : / ? and % in a password are written %40 %3A %2F %3F %25"
+        )
+    return value
+
+
+def _as_broker_url(value: SecretStr) -> SecretStr:
+    if not is_broker_url(value.get_secret_value()):
+        raise ValueError("a URL is needed such as redis://user:password@host:6379/0, rediss://… or redis+socket:///path")
+    return value
+
+
+def _as_counters_url(value: SecretStr) -> SecretStr:
+    if not is_counters_url(value.get_secret_value()):
+        raise ValueError("memory:// or a URL is needed that begins with redis://, rediss:// or redis+unix://")
+    return value
+
+
+def _as_bind(value: str) -> str:
+    try:
+        endpoint(value, 0)
+    except ValueError:
+        raise ValueError("an address with a port from 1 to 65535 is needed, such as 127.0.0.1:8774 or [::1]:8774") from None
+    return value
+
+
+def _as_bind_or_socket(value: str) -> str:
+    return value if value.startswith("unix:/") else _as_bind(value)
 
 
 def _as_address(value: str) -> str:
@@ -66,6 +102,8 @@ def _as_directory(value: Path) -> Path:
 
 #: what goes on into a URI, an XML, a command line or a list that commas divide
 Endpoint = Annotated[str, AfterValidator(_as_endpoint)]
+Bind = Annotated[str, AfterValidator(_as_bind)]
+BindOrSocket = Annotated[str, AfterValidator(_as_bind_or_socket)]
 Address = Annotated[str, AfterValidator(_as_address)]
 IscsiName = Annotated[str, AfterValidator(_as_iscsi_name)]
 TargetPrefix = Annotated[str, AfterValidator(_as_target_prefix)]
@@ -77,8 +115,9 @@ Directory = Annotated[Path, AfterValidator(_as_directory)]
 class DatabaseSettings(_Section):
     """Where the truth is kept."""
 
-    url: str = Field(
+    url: Annotated[str, AfterValidator(_as_database_url)] = Field(
         "sqlite:////var/lib/lmigrate/lmigrate.sqlite",
+        repr=False,
         description="SQLAlchemy URL: sqlite:////path or postgresql+psycopg://user:password@host/name.",
     )
     busy_timeout_s: float = Field(30.0, gt=0, description="How long SQLite waits for another writer, in seconds.")
@@ -99,7 +138,9 @@ class DatabaseSettings(_Section):
 class BrokerSettings(_Section):
     """The Redis that carries Celery's messages."""
 
-    url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis://, rediss:// or redis+socket:// URL.")
+    url: Annotated[SecretStr, AfterValidator(_as_broker_url)] = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="redis://, rediss:// or redis+socket:// URL."
+    )
     key_prefix: str = Field("lm:", description="Prefix of every key in Redis.")
 
 
@@ -214,7 +255,7 @@ class MigrationSettings(_Section):
 class ApiSettings(_Section):
     """The HTTP API."""
 
-    bind: str = Field("127.0.0.1:8774", description="Address and port to listen on.")
+    bind: BindOrSocket = Field("127.0.0.1:8774", description="Address and port to listen on, or unix:/path of a socket.")
     threads: int = Field(32, ge=1, description="Requests served side by side; a client before 2.34 holds one until the checks have ended.")
     max_body_bytes: int = Field(65536, ge=1024, description="Largest accepted request body.")
     tls: bool | None = Field(None, description="Serve HTTPS with the certificate of [tls]; unset: as soon as there is one.")
@@ -229,7 +270,7 @@ class ApiSettings(_Section):
     failure_rate: Rate = Field(
         "20/minute", description="Wrong credentials from one address; after that it is answered 429 until the time is over."
     )
-    rate_storage: SecretStr = Field(
+    rate_storage: Annotated[SecretStr, AfterValidator(_as_counters_url)] = Field(
         SecretStr("memory://"),
         description="Where requests are counted: memory:// (each API process for itself) or a redis://, rediss:// or redis+unix:// URL.",
     )
@@ -295,7 +336,7 @@ class TlsSettings(_Section):
 class FlowerSettings(_Section):
     """Flower, the page that shows Celery's tasks."""
 
-    bind: str = Field("127.0.0.1:5555", description="Address and port to listen on.")
+    bind: Bind = Field("127.0.0.1:5555", description="Address and port to listen on.")
     basic_auth: SecretStr | None = Field(None, description="user:password; Flower does not start without.")
 
 
@@ -466,8 +507,23 @@ class Settings(BaseSettings):
         """Environment over the TOML file; no .env file, no secrets directory."""
         del dotenv_settings, file_secret_settings
         named = os.environ.get("LMIGRATE_CONFIG")
-        toml = (TomlConfigSettingsSource(settings_cls, Path(named)),) if named else ()
+        toml = (InitSettingsSource(settings_cls, _content(Path(named))),) if named else ()
         return (init_settings, env_settings, *toml)
+
+
+def _content(file: Path) -> dict[str, Any]:
+    """The file's settings.
+
+    Raises:
+        WrongSettings: it cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        what = f"LMIGRATE_CONFIG names {file}, which cannot be read ({error.strerror}). Correct it, or unset it for the defaults"
+        raise WrongSettings(what=what) from error
+    except ValueError as error:  # of TOML or of UTF-8; neither has more of the file in it than a character
+        raise WrongSettings(what=f"{file}, which LMIGRATE_CONFIG names, is no TOML in UTF-8: {error}") from error
 
 
 def host_epoch() -> str | None:
@@ -475,7 +531,28 @@ def host_epoch() -> str | None:
     return os.environ.get("LMIGRATE_HOST_EPOCH")
 
 
+#: options whose value is in no message
+_SECRET = frozenset(
+    name
+    for section in _Section.__subclasses__()
+    for name, field in section.model_fields.items()
+    if not field.repr or "SecretStr" in str(field.annotation)
+)
+
+
 @cache
 def settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once.
+
+    Raises:
+        WrongSettings: one is wrong, or there is no such; it says which.
+    """
+    known = {name: getattr(section.annotation, "model_fields", {}) for name, section in Settings.model_fields.items()}
+    if (wrong := wrong_settings.of_variables(os.environ, known)) is not None:
+        raise wrong
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise wrong_settings.of_values(error, known, _SECRET) from None  # pydantic's own text shows the values
+    except SettingsError as error:
+        raise wrong_settings.of_json(error, os.environ) from None

@@ -6,6 +6,8 @@ import re
 import uuid
 from ipaddress import ip_address
 
+from lmigrate.urls import is_port
+
 # A host's name goes into a URI, a queue name and a file name.  RFC 1123 labels; Nova
 # allows more (`^[\w\-\.:]+$`), but ':' and '_' have a meaning of their own in those places.
 HOST_NAME = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z")
@@ -69,6 +71,6 @@ def endpoint(text: str, default_port: int) -> tuple[str, int]:
     if not colon or port.endswith("]") or is_address(text):
         host, port = text, str(default_port)
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") == host.endswith("]") else ""
-    if not is_address(host) or not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+    if not is_address(host) or not is_port(port):
         raise ValueError("an address is needed, with :port if it is another than usual, such as 10.0.0.1:3260 or [fd00::1]:3260")
     return host, int(port)

@@ -7,11 +7,11 @@ import signal
 import sys
 
 import click
-from pydantic import ValidationError
 
 from lmigrate import log
 from lmigrate.cli.exit_codes import ExitCode, Failure
 from lmigrate.config import Settings, settings
+from lmigrate.wrong_settings import WrongSettings
 
 _CELERY = [sys.executable, "-m", "celery", "-A", "tasks.app"]
 #: neither is of use with one worker per queue, and both cost Redis a connection and traffic for each
@@ -127,9 +127,8 @@ def checked_settings() -> Settings:
     """
     try:
         return settings()
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
-        raise Failure(f"Wrong settings: {wrong}. docs/settings.md lists all.", ExitCode.USAGE) from error
+    except WrongSettings as error:
+        raise Failure(str(error), ExitCode.USAGE) from error
 
 
 def conductor_argv(options: Settings) -> list[str]:

@@ -10,6 +10,7 @@ from alembic.config import Config
 from alembic.util.exc import CommandError
 
 import lmigrate
+from lmigrate.cli.daemon_cmd import checked_settings
 from lmigrate.cli.exit_codes import Failure
 from lmigrate.db.availability import UNAVAILABLE
 
@@ -70,7 +71,12 @@ def check() -> None:
 
 
 def _config() -> Config:
-    """Alembic's settings: the revisions lie beside the package."""
+    """Alembic's settings: the revisions lie beside the package.
+
+    Raises:
+        Failure: they do not, or lmigrate's own settings are wrong.
+    """
+    checked_settings()
     scripts = Path(lmigrate.__file__).resolve().parent.parent / "alembic"
     if not (scripts / "env.py").is_file():
         raise Failure(f"The revisions are not at {scripts}: run this from a source tree of lmigrate, or put `alembic/` beside the package.")
