@@ -12,7 +12,7 @@ class Unauthenticated(RequestError):
 
 
 class Forbidden(RequestError):
-    """Policy does not allow this to be done by a {role}."""
+    """Policy does not allow this in the role {role}."""
 
 
 class NotThisMachine(RequestError):

@@ -121,7 +121,7 @@ def _silent(session: Session, migration: Migration, source: Seen | None, destina
         return None
     host = hosts.by_name(session, name)
     down = None if host is None else hosts.why_down(host, utcnow(), settings().scheduler.service_down_time_s)
-    migration.error = migration.error if down is None else f"waiting for {name}: {down}"
+    migration.error = migration.error if down is None else f"{name} did not answer when it was asked: {down}"
     return name
 
 

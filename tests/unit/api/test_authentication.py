@@ -126,7 +126,7 @@ def test_readers_read_operators_move_administrators_administer(guarded: Guarded,
     version = {"OpenStack-API-Version": "compute 2.96"}
     refused = guarded.call("POST", f"/v2.1/servers/{guest.uuid}/action", guarded.token(Role.READER), json=body, headers=version)
     assert refused.status_code == 403
-    assert refused.json == {"forbidden": {"code": 403, "message": "Policy does not allow this to be done by a reader."}}
+    assert refused.json == {"forbidden": {"code": 403, "message": "Policy does not allow this in the role reader."}}
     done = guarded.call("POST", f"/v2.1/servers/{guest.uuid}/action", guarded.token(Role.OPERATOR, "ops"), json=body, headers=version)
     assert done.status_code == 202
     moving = guarded.call("GET", "/v2.1/os-migrations", guarded.token(), headers=version)
