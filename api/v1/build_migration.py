@@ -43,12 +43,16 @@ def _common(record: MigrationRecord) -> dict[str, Any]:
 def _progress(record: MigrationRecord) -> Progress:
     row, sample = record.migration, record.sample
     measured = {name: getattr(sample, name) if sample else None for name in _FROM_SAMPLE}
-    return Progress(percent=_percent(record), **{name: getattr(row, name) for name in _FROM_ROW}, **measured)
+    amounts = {name: getattr(row, name) for name in _FROM_ROW}
+    if row.status is MigrationStatus.COMPLETED:  # since the last sample the rest was sent
+        amounts |= {"memory_remaining_bytes": 0, "disk_remaining_bytes": 0}
+    return Progress(percent=_percent(record), **amounts, **measured)
 
 
 def _percent(record: MigrationRecord) -> int:
+    """100 only of what has arrived: a sample may find nothing left, or less than a percent, and the guest write on."""
     row = record.migration
-    return 100 if row.status is MigrationStatus.COMPLETED else row.percent
+    return 100 if row.status is MigrationStatus.COMPLETED or row.switched_over_at is not None else min(99, row.percent)
 
 
 def _same(shape: type[Step | Event | Sample], row: object) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
+from lmigrate.cli.address import base_of, why_unreachable
 from lmigrate.cli.endpoint import Endpoint, resolve
 from lmigrate.cli.exit_codes import ExitCode, Failure, Refused, Unreachable
 from lmigrate.ids import is_uuid
@@ -23,6 +24,12 @@ _REMEDIES = {
     401: " Set LMIGRATE_TOKEN to a token; an administrator makes one with `lmigrate token create`, the first one with --local.",
     403: " `lmigrate token whoami` shows your role; an administrator gives another with `lmigrate token create --role`.",
 }
+
+#: instead, when there was a token
+_NOT_GOOD = (
+    " The token is not known here: it has expired, was revoked, or is of another installation."
+    " Set LMIGRATE_TOKEN to another; an administrator makes one with `lmigrate token create`, the first one with --local."
+)
 
 
 def _sendable(token: str) -> str:
@@ -41,14 +48,13 @@ class Client:
 
     def __init__(self, api: Endpoint, timeout: httpx.Timeout = _TIMEOUT) -> None:
         api = resolve(api)
-        self.url = url = str(api.url).rstrip("/")
+        self.url = base_of(str(api.url))
+        self._has_token = api.token is not None
         headers = {} if api.token is None else {"Authorization": f"Bearer {_sendable(api.token)}"}
         try:
-            self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers, verify=api.tls())
+            self._http = httpx.Client(base_url=self.url, timeout=timeout, headers=headers, verify=api.tls())
         except httpx.InvalidURL as error:
-            raise Failure(
-                f"{url!r} is not a URL ({error}). Set LMIGRATE_URL to something like http://127.0.0.1:8774.", ExitCode.USAGE
-            ) from error
+            raise _no_url(self.url, error) from error
 
     def get(self, path: str, **query: object) -> Json:
         """GET a JSON object; parameters that are None are left out."""
@@ -80,7 +86,11 @@ class Client:
 
     def live_migrate(self, server_uuid: str, wanted: Json) -> str:
         """Ask for a live migration; the id of the request."""
-        response = self._send("POST", f"/v2.1/servers/{_quoted(server_uuid)}/action", json={"os-migrateLive": wanted}, headers=NOVA_VERSION)
+        path = f"/v2.1/servers/{_quoted(server_uuid)}/action"
+        try:
+            response = self._send("POST", path, json={"os-migrateLive": wanted}, headers=NOVA_VERSION)
+        except Refused as error:
+            raise self._unknown_host(error, wanted["host"]) or error from error
         return str(response.headers.get("x-compute-request-id", ""))
 
     def abort(self, server_uuid: str, migration_id: int) -> None:
@@ -151,22 +161,33 @@ class Client:
             raise Failure(f"{len(found)} volumes are named {reference!r}: say which by its UUID ({', '.join(found)}).", ExitCode.CONFLICT)
         return str(found[0])
 
+    def _unknown_host(self, error: Refused, host: str | None) -> Refused | None:
+        """The same refusal, if it is for a host that does not exist: Nova says 400 for that, as for much else."""
+        if error.status != 400 or host is None:
+            return None
+        try:
+            self.get(f"/v1/hosts/{_quoted(host)}")
+        except Refused as missing:
+            return Refused(error.message, error.status, "UnknownHost") if missing.status == 404 else None
+        return None
+
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **options)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise Failure(
-                f"{self.url!r} is not a URL ({error}). Set LMIGRATE_URL to something like http://127.0.0.1:8774.", ExitCode.USAGE
-            ) from error
+            raise _no_url(self.url, error) from error
         except httpx.TimeoutException as error:
             raise Unreachable(f"The API at {self.url} did not answer in time. `curl {self.url}/readyz` says what it waits for.") from error
         except httpx.TransportError as error:
-            raise Unreachable(
-                f"The API at {self.url} cannot be reached ({error}). Is it running (`lmigrate api run`), and is LMIGRATE_URL right?",
-            ) from error
+            raise Unreachable(why_unreachable(self.url, error)) from error
         if response.is_error:
-            raise Refused(_message(response) + _REMEDIES.get(response.status_code, ""), response.status_code)
+            raise self._refused(response)
         return response
+
+    def _refused(self, response: httpx.Response) -> Refused:
+        status, body = response.status_code, _body(response)
+        remedy = _NOT_GOOD if status == 401 and self._has_token else _REMEDIES.get(status, "")
+        return Refused(_message(response, body) + remedy, status, str(body.get("code", "")))
 
     def _json(self, response: httpx.Response) -> Json:
         try:
@@ -178,19 +199,27 @@ class Client:
         return value
 
 
-def _message(response: httpx.Response) -> str:
-    """The sentence of a problem document or of a Nova fault."""
+def _body(response: httpx.Response) -> Json:
+    """The error's document; empty if it has none."""
     try:
         body = response.json()
     except ValueError:
-        body = None
-    if isinstance(body, dict) and "detail" in body:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _message(response: httpx.Response, body: Json) -> str:
+    """The sentence of a problem document or of a Nova fault."""
+    if "detail" in body:
         return str(body["detail"])
-    if isinstance(body, dict) and len(body) == 1:
-        fault = next(iter(body.values()))
-        if isinstance(fault, dict) and "message" in fault:
-            return str(fault["message"])
+    fault = next(iter(body.values())) if len(body) == 1 else None
+    if isinstance(fault, dict) and "message" in fault:
+        return str(fault["message"])
     return f"{response.request.url} answered {response.status_code} {response.reason_phrase}."
+
+
+def _no_url(url: str, error: Exception) -> Failure:
+    return Failure(f"{url!r} is not a URL ({error}). Set LMIGRATE_URL to something like http://127.0.0.1:8774.", ExitCode.USAGE)
 
 
 def _text(value: object) -> str:

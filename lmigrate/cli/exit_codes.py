@@ -22,15 +22,25 @@ class ExitCode(IntEnum):
     NEEDS_OPERATOR = 9
 
 
+#: Ctrl-C: 128 and the signal's number, as of a shell
+INTERRUPTED = 130
+
 #: HTTP status → exit code; any other is FAILED
 OF_STATUS = {
     401: ExitCode.DENIED,
     403: ExitCode.DENIED,
     404: ExitCode.NOT_FOUND,
     409: ExitCode.CONFLICT,
+    429: ExitCode.UNREACHABLE,
     502: ExitCode.UNREACHABLE,
     503: ExitCode.UNREACHABLE,
     504: ExitCode.UNREACHABLE,
+}
+
+#: code of a problem document → exit code, before its status
+OF_CODE = {
+    "InvalidInput": ExitCode.USAGE,
+    "UnknownHost": ExitCode.NOT_FOUND,
 }
 
 
@@ -52,6 +62,6 @@ class Unreachable(Failure):
 class Refused(Failure):
     """The API answered with an error."""
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message, OF_STATUS.get(status, ExitCode.FAILED))
+    def __init__(self, message: str, status: int, code: str = "") -> None:
+        super().__init__(message, OF_CODE.get(code) or OF_STATUS.get(status, ExitCode.FAILED))
         self.status = status

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
+from lmigrate.cli import streams
 from lmigrate.cli.endpoint import said_in
+from lmigrate.cli.exit_codes import INTERRUPTED
 
 #: name → where the command is, and its line in the help
 COMMANDS = {
@@ -36,14 +38,15 @@ EPILOG = """\b
 Exit codes:
   0  it worked
   1  it failed
-  2  wrong usage
+  2  wrong usage, values or settings
   3  what was named does not exist
   4  it conflicts with what is there
-  5  the API cannot be reached, or is not ready
+  5  the API cannot be reached, is not ready, or is asked too often
   6  the migration failed
   7  the migration was cancelled
   8  the API does not know you, or does not let you
   9  something needs an operator (doctor)
+  130  you pressed Ctrl-C
 \b
 Examples:
   lmigrate server list
@@ -60,7 +63,28 @@ _FILE = click.Path(path_type=Path)
 
 
 class LazyGroup(click.Group):
-    """Imports a command when it is run, not when it is listed."""
+    """Imports a command when it is run, not when it is listed; ends every command cleanly."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command.
+
+        Raises:
+            SystemExit: it has ended.
+        """
+        streams.prepare()
+        try:
+            return super().main(*args, **options)
+        except OSError as error:
+            if not streams.is_full(error):
+                raise
+            return streams.give_up(error)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, within click's own care for how it ends."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the table."""

@@ -11,8 +11,8 @@ from lmigrate.cli.completion_cmd import hosts, migrations, servers
 from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import ExitCode, Failure, Refused
 from lmigrate.cli.render import moment, output_option, print_data, print_facts, print_rows, print_table, size
-from lmigrate.cli.watch import follow
-from lmigrate.states import MigrationStatus
+from lmigrate.cli.watch import follow, route
+from lmigrate.states import MigrationStatus, StepState
 
 COLUMNS = {
     "ID": lambda row: row["id"],
@@ -177,7 +177,7 @@ def _facts(found: Json) -> dict[str, object]:
     return {
         "Migration": f"{found['id']}  {found['uuid']}",
         "Server": f"{found['instance_name'] or ''}  {found['instance_uuid']}",
-        "From, to": f"{found['source_host']} → {found['dest_host'] or '?'}",
+        "From, to": route(found),
         "Asked for": _asked(found),
         "Status": found["status"] if found["phase"] in {"ended", "forward"} else f"{found['status']} ({found['phase']})",
         "Reason": f"{found['error_code']}: {found['error']}" if found["error"] else None,
@@ -215,7 +215,11 @@ def _event(event: Json) -> tuple[object, ...]:
 
 
 def _seconds(step: Json) -> str | None:
-    if step["started_at"] is None or step["finished_at"] is None:
+    """How long its last try took; nothing of one that was undone, or left because its host is off: what ended then was not the try."""
+    if step["state"] not in {StepState.DONE, StepState.FAILED} or step["started_at"] is None or step["finished_at"] is None:
+        return None
+    if step["state"] == StepState.DONE and step["error"]:
         return None
     taken = datetime.fromisoformat(step["finished_at"]) - datetime.fromisoformat(step["started_at"])
-    return f"{taken.total_seconds():.2f}"
+    again = f" (try {step['tries']})" if step["tries"] > 1 else ""
+    return f"{max(0.0, taken.total_seconds()):.2f}{again}"

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lmigrate.cli.streams import knows_all_characters
+
 Row = Mapping[str, Any]
 Cell = Callable[[Row], object]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,7 +40,7 @@ def console() -> Console:
 def print_data(value: object, output: str) -> None:
     """JSON or YAML, as the API gave it."""
     if output == "yaml":
-        click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
+        click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=knows_all_characters()), nl=False)
     else:
         click.echo(json.dumps(value, indent=2))
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lmigrate import clock
 from lmigrate.cli.client import Client, Json
-from lmigrate.cli.exit_codes import ExitCode, Failure, Unreachable
+from lmigrate.cli.exit_codes import INTERRUPTED, ExitCode, Failure, Unreachable
 from lmigrate.cli.render import console, printable, size
 
 _POLL_S = 0.5
@@ -54,7 +54,7 @@ def follow(client: Client, migration_id: int) -> None:
     except KeyboardInterrupt:
         again, end = f"lmigrate migration watch {migration_id}", f"lmigrate migration abort {migration_id}"
         click.echo(f"\nThe migration goes on. See it again: {again}; end it: {end}", err=True)
-        raise click.exceptions.Exit(130) from None
+        raise click.exceptions.Exit(INTERRUPTED) from None
     _end(last)
 
 
@@ -67,7 +67,7 @@ def view(migration: Json, shown_percent: int) -> View:
 def _sentence(migration: Json) -> str:
     steps = [step for step in migration["steps"] if step["attempt"] == migration["attempt"]]
     running = next((step["name"] for step in steps if step["state"] in {"running", "undoing"}), None)
-    parts = [f"{migration['source_host']} → {migration['dest_host'] or '?'}"]
+    parts = [route(migration)]
     if migration["phase"] == "rolling-back":
         parts.append("rolling back")
     if running is not None:
@@ -75,6 +75,12 @@ def _sentence(migration: Json) -> str:
     if migration["status"].startswith("running"):
         parts += _copying(migration["progress"])
     return ", ".join(parts)
+
+
+def route(migration: Json) -> str:
+    """From where to where; before a destination was chosen, and where none was, that is said."""
+    none = "destination not chosen yet" if migration["status"] not in ENDS else "no destination"
+    return f"{migration['source_host']} → {migration['dest_host'] or none}"
 
 
 def _copying(progress: Json) -> Iterator[str]:
@@ -120,16 +126,29 @@ def _states(client: Client, migration_id: int) -> Iterator[Json]:
         clock.sleep_s(_POLL_S)
 
 
+class Told:
+    """What was printed last; ``line`` is it."""
+
+    def __init__(self) -> None:
+        self.line, self._key, self._at_s = "", "", 0.0
+
+    def is_worth(self, line: str, key: str, now_s: float) -> bool:
+        """Whether ``line`` is to be printed: it says something new, and ``key`` has changed or the last line is some seconds old."""
+        if line == self.line or (key == self._key and now_s - self._at_s < _LINE_EVERY_S):
+            return False
+        self.line, self._key, self._at_s = line, key, now_s
+        return True
+
+
 def _show_lines(client: Client, migration_id: int) -> Json:
     """A line when the status or step changes, and every few seconds while it is copied."""
-    percent, said, said_s, last = 0, "", 0.0, {}
+    percent, last, told = 0, {}, Told()
     for last in _states(client, migration_id):
         seen = view(last, percent)
         percent = seen.percent
-        key = f"{seen.status}{[(step['name'], step['state']) for step in last['steps']]}"
-        if key != said or clock.monotonic_s() - said_s >= _LINE_EVERY_S:
-            click.echo(printable(str(seen)))
-            said, said_s = key, clock.monotonic_s()
+        steps = [(step["name"], step["state"]) for step in last["steps"]]
+        if told.is_worth(printable(str(seen)), f"{seen.status}{steps}", clock.monotonic_s()):
+            click.echo(told.line)
     return last
 
 

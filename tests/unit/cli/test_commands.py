@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
 
+from lmigrate import clock
 from lmigrate.cli.exit_codes import ExitCode
 from lmigrate.cli.main import main
 from lmigrate.db.models import Host, Instance, Migration
@@ -102,7 +104,7 @@ def test_migrate_by_force_and_as_json(cli: Cli, web1: Instance) -> None:
 def test_refusals_of_migrate(cli: Cli, save: Save, web1: Instance) -> None:
     assert cli("server", "migrate", "web1", "--force").exit_code == ExitCode.USAGE
     unknown = cli("server", "migrate", "web1", "--host", "node9")
-    assert (unknown.exit_code, "node9 could not be found" in unknown.output) == (ExitCode.FAILED, True)
+    assert (unknown.exit_code, "node9 could not be found" in unknown.output) == (ExitCode.NOT_FOUND, True)
     save(instance_row("node5", name="off", vm_state=VmState.STOPPED))
     stopped = cli("server", "migrate", "off")
     assert (stopped.exit_code, "vm_state stopped" in stopped.output) == (ExitCode.CONFLICT, True)
@@ -153,6 +155,36 @@ def test_show_tells_the_story(cli: Cli, save: Save, web1: Instance) -> None:
     shown = cli("migration", "show", row.uuid).output
     for word in ("node5 → node6", "select_destination", "conductor", "chose node6", "node7  it is full", "75%", "256 MiB of 1.0 GiB left"):
         assert word in shown
+
+
+def test_seconds_are_those_of_the_last_try(cli: Cli, save: Save, web1: Instance) -> None:
+    row = moved(
+        save, web1, MigrationStatus.COMPLETED, phase=Phase.ENDED, memory_total_bytes=2**30, memory_remaining_bytes=2**25, percent=97
+    )
+    at = clock.utcnow()
+    spans = {
+        "select_destination": (StepState.DONE, 1, 2.0, None, "2.00"),
+        "check_destination": (StepState.UNDONE, 1, 50.0, None, "-"),
+        "check_source": (StepState.FAILED, 1, 0.5, "it is full", "0.50"),
+        "migrate": (StepState.DONE, 2, 4.0, None, "4.00 (try 2)"),
+        "post_at_destination": (StepState.DONE, 1, -0.001, None, "0.00"),
+        "post_at_source": (StepState.DONE, 1, 90.0, "node5 is off", "-"),
+    }
+    for position, (name, (state, tries, taken_s, error, _)) in enumerate(spans.items()):
+        times = {"started_at": at, "finished_at": at + timedelta(seconds=taken_s)}
+        save(step_row(row, position, name, state=state, tries=tries, error=error, **times))
+    shown = cli("migration", "show", str(row.id)).output
+    lines = {words[1]: " ".join(words[3:]) for words in map(str.split, shown.splitlines()) if len(words) > 3 and words[1] in spans}
+    for name, (state, _, _, error, seconds) in spans.items():
+        assert f"{state.value} {seconds} {error or '-'}" in lines[name]
+    assert "0 B of 1.0 GiB left" in shown
+
+
+def test_nothing_is_whole_before_it_has_arrived(cli: Cli, save: Save, web1: Instance) -> None:
+    row = moved(save, web1, MigrationStatus.RUNNING, percent=100, memory_total_bytes=2**33, memory_remaining_bytes=54 * 2**20)
+    shown = cli("migration", "show", str(row.id)).output
+    assert "99%" in shown
+    assert "54.0 MiB of 8.0 GiB left" in shown
 
 
 def test_abort(cli: Cli, save: Save) -> None:
@@ -264,7 +296,7 @@ def test_a_plan_says_where_to_and_why_not(cli: Cli, save: Save, web1: Instance) 
     assert (stopped.exit_code, "vm_state stopped" in stopped.output) == (ExitCode.CONFLICT, True)
     unfit = cli("server", "plan", "web1", "--host", "node5", "-o", "json")
     assert (unfit.exit_code, json.loads(unfit.output)["is_migratable"]) == (ExitCode.CONFLICT, True)
-    assert cli("server", "plan", "web1", "--host", "node9").exit_code == ExitCode.FAILED
+    assert cli("server", "plan", "web1", "--host", "node9").exit_code == ExitCode.NOT_FOUND
     with reading() as session:
         assert session.get(Migration, 1) is None
 

@@ -8,10 +8,16 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from lmigrate.cli.client import Client
+from lmigrate.cli.exit_codes import INTERRUPTED
+from lmigrate.cli.main import main
 from lmigrate.db.models import Instance
 from lmigrate.states import MigrationStatus, Phase
 from tests.factories.records import host_row, instance_row, migration_row
@@ -84,3 +90,44 @@ def test_yaml_says_what_json_says(cli: Cli, web1: Instance) -> None:
         assert (as_json.exit_code, as_yaml.exit_code) == (0, 0)
         assert yaml.safe_load(as_yaml.output) == json.loads(as_json.output)
         assert not as_yaml.output.startswith(("{", "["))
+
+
+def run(url: str, *arguments: str, stdout: int | BinaryIO = subprocess.PIPE, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """The command as a shell starts it."""
+    environment = {**os.environ, **variables}
+    return subprocess.run([*PROGRAM, "--url", url, *arguments], stdout=stdout, stderr=subprocess.PIPE, env=environment, check=False)
+
+
+@pytest.mark.parametrize("command", [["--help"], ["host", "list"], ["host", "list", "-o", "json"], ["server", "migrate", "--help"]])
+def test_a_full_disk_is_one_sentence(api_url: str, web1: Instance, command: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = run(api_url, *command, stdout=full)
+    assert (done.returncode, done.stderr.decode().splitlines()) == (
+        1,
+        ["Error: Standard output cannot be written: No space left on device. What was asked for may have been done all the same."],
+    )
+
+
+def test_where_nothing_can_be_printed_nothing_is_done(api_url: str, web1: Instance) -> None:
+    program = f"exec {' '.join(PROGRAM)} --url {api_url} server migrate web1 >&-"
+    done = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.startswith("Error: Standard output is closed")) == (1, True)
+    assert json.loads(run(api_url, "migration", "list", "-o", "json").stdout) == []
+
+
+@pytest.mark.parametrize("output", ["table", "json", "yaml"])
+def test_characters_that_the_terminal_has_not(api_url: str, save: Save, output: str) -> None:
+    save(instance_row("node5", name="größe-№1"))
+    done = run(api_url, "server", "list", "-o", output, PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"gr" in done.stdout
+    if output != "table":
+        assert yaml.safe_load(done.stdout)[0]["name"] == "größe-№1"
+
+
+def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "get", interrupted)
+    assert CliRunner().invoke(main, ["host", "list"]).exit_code == INTERRUPTED

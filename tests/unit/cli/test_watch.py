@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from lmigrate.cli.watch import eta_s, view
+from lmigrate.cli.watch import Told, eta_s, view
 
 MIB = 2**20
 
@@ -54,7 +54,7 @@ def test_the_percent_never_goes_back(now: int, before: int, shown: int) -> None:
 
 def test_nothing_is_made_up_before_the_copy() -> None:
     early = migration(status="accepted", dest_host=None, steps=[{"attempt": 1, "name": "select_destination", "state": "running"}])
-    assert view(early, 0).sentence == "node5 → ?, select destination"
+    assert view(early, 0).sentence == "node5 → destination not chosen yet, select destination"
     blank = dict.fromkeys(("iteration", "bandwidth_bps", "dirty_rate_bps", "expected_downtime_ms", "throttle_percent"))
     assert view(migration(steps=[], progress=blank | {"memory_total_bytes": 0}), 0).sentence == "node5 → node6"
 
@@ -64,3 +64,22 @@ def test_a_rollback_is_said_and_so_is_its_step() -> None:
     assert view(migration(status="preparing", phase="rolling-back", attempt=2, steps=steps), 0).sentence == (
         "node5 → node6, rolling back, pre live migration"
     )
+
+
+@pytest.mark.parametrize(("status", "shown"), [("preparing", "node5 → destination not chosen yet"), ("failed", "node5 → no destination")])
+def test_who_has_no_destination_says_so(status: str, shown: str) -> None:
+    assert view(migration(status=status, dest_host=None, steps=[]), 0).sentence == shown
+
+
+def test_a_pipe_gets_each_line_once_and_while_it_is_copied_only_now_and_then() -> None:
+    told = Told()
+    said = [
+        ("a", "running", 0.0, True),
+        ("a", "running", 9.0, False),  # nothing new
+        ("b", "running", 9.0, True),  # the last line is old
+        ("c", "running", 10.0, False),  # it is not
+        ("c", "completed", 10.5, True),  # the status has changed
+        ("c", "else", 30.0, False),  # nothing of it shows
+    ]
+    for line, key, now_s, is_worth in said:
+        assert told.is_worth(line, key, now_s) is is_worth, (line, now_s)
