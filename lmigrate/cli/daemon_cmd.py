@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sys
 
 import click
+from pydantic import SecretStr
 
 from lmigrate import log
 from lmigrate.cli.exit_codes import ExitCode, Failure
@@ -97,15 +99,26 @@ def flower() -> None:
 
 
 @flower.command("run")
-def run_flower() -> None:
+@click.option("--draw-password", is_flag=True, help="If none is set, draw one and print it, for as long as this process runs.")
+def run_flower(*, draw_password: bool) -> None:
     """Serve Flower at LMIGRATE_FLOWER__BIND, behind the password of LMIGRATE_FLOWER__BASIC_AUTH.
 
     \b
-    Example:
+    Examples:
       LMIGRATE_FLOWER__BASIC_AUTH=admin:secret lmigrate flower run
+      lmigrate flower run --draw-password
     """
-    argv, environment = flower_process(configured())
+    options = configured()
+    if draw_password and options.flower.basic_auth is None:
+        options = _with_drawn_password(options)
+    argv, environment = flower_process(options)
     become(argv, environment)
+
+
+def _with_drawn_password(options: Settings) -> Settings:
+    drawn = f"lmigrate:{secrets.token_urlsafe(12)}"
+    click.echo(f"Flower at http://{options.flower.bind}: {drawn} was drawn as its user and password, since flower.basic_auth is not set.")
+    return options.model_copy(update={"flower": options.flower.model_copy(update={"basic_auth": SecretStr(drawn)})})
 
 
 def configured() -> Settings:
