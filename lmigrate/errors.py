@@ -1,20 +1,20 @@
-"""Every error that lmigrate raises on purpose.
+"""The errors that more than one part of lmigrate raises on purpose.
 
     LmigrateError
     ├── RequestError        the request is at fault: another host cannot help
-    │   ├── InvalidInput, UnknownHost, InstanceNotFound, MigrationNotFound
-    │   ├── InstanceInvalidState, AbortTooLate, ForceCompleteRefused, NotHeld, ResolutionRefused, ForgetRefused,
-    │   ├── MigrationAborted, NoValidHost
-    │   ├── InvalidLocalStorage, InvalidSharedStorage, NotMigratable
-    │   └── TokenNotFound, AuditEventNotFound
+    │   ├── InvalidInput, UnknownHost, InstanceNotFound, MigrationNotFound, VolumeNotFound, TokenNotFound, AuditEventNotFound
+    │   ├── InstanceInvalidState, AbortTooLate, ForceCompleteRefused, NotHeld, ResolutionRefused, ForgetRefused
+    │   ├── MigrationAborted, NoValidHost, NotMigratable, InvalidLocalStorage, InvalidSharedStorage
+    │   └── VolumeExists, VolumeRefused, InjectedRequestFault
     ├── HostError           one host is at fault: the conductor may try the next
-    │   ├── MigrationPreCheckError, ComputeServiceUnavailable, GuestBusy, UnableToMigrateToSelf
-    │   ├── InvalidHypervisorType, DestinationHypervisorTooOld, InvalidCPUInfo
-    │   └── DestinationDiskExists, DestinationDomainExists, DestinationDiskTooSmall,
-    │       InsufficientMemory
+    │   ├── MigrationPreCheckError, ComputeServiceUnavailable, GuestBusy, UnableToMigrateToSelf, AccessBeingRevoked
+    │   ├── InvalidHypervisorType, DestinationHypervisorTooOld, InvalidCPUInfo, InsufficientMemory
+    │   └── DestinationDiskExists, DestinationDomainExists, DestinationDiskTooSmall, InjectedHostFault
     ├── HypervisorError     libvirt said no, or did not answer
     │   └── HypervisorUnavailable, HypervisorTimeout, HypervisorNotAsked, DomainNotFound
-    └── our own parts       BrokerUnavailable, PrechecksNotEnded, StepFailed,
+    ├── StorageError        a storage said no, or did not answer
+    │   └── StorageUnavailable
+    └── our own parts       BrokerUnavailable, DirectoryUnavailable, PrechecksNotEnded, StepFailed,
                             MigrationFailed, PostCopyBroken, OutcomeUnknown, InjectedFault
 
 The docstring of a class is its message; ``{name}`` fields are filled from the
@@ -208,10 +208,6 @@ class DirectoryUnavailable(LmigrateError):
 
 class AccessBeingRevoked(HostError):
     """Access to volume {volume} for instance {instance} on {host} is being taken back. Try again when `lmigrate volume attachments {volume}` does not show it any more."""
-
-
-class UnknownVolume(RequestError):
-    """Instance {instance} has a network disk {device} ({source}) that is not a registered volume. Register it with `lmigrate volume register`, or detach it."""
 
 
 class VolumeNotFound(RequestError):

@@ -257,6 +257,14 @@ def test_force_complete_leaves_a_wish_and_an_action(nova: Call, moving: Migratio
     assert [action["action"] for action in actions["instanceActions"]] == ["live_migration_force_complete"]
 
 
+def test_force_complete_of_what_is_being_aborted_is_400(nova: Call, moving: Migration) -> None:
+    assert nova("DELETE", f"/servers/{moving.instance_uuid}/migrations/{moving.id}", "2.24").status_code == 202
+    answer = force(nova, moving.instance_uuid, moving.id)
+    assert (answer.status_code, "is being aborted. Cannot force_complete" in answer.text) == (400, True), answer.text
+    with reading() as session:
+        assert session.get_one(Migration, moving.id).force_complete_requested_at is None
+
+
 @pytest.mark.parametrize("body", [{}, {"force_complete": {}}, {"force_complete": None, "more": 1}, {"abort": None}])
 def test_force_complete_takes_nothing_but_null(nova: Call, moving: Migration, body: object) -> None:
     assert force(nova, moving.instance_uuid, moving.id, body=body).status_code == 400
