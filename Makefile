@@ -31,6 +31,16 @@ help: ## Show this list
 .PHONY: setup
 setup: deps venv ## Install everything that is missing: Debian packages, then the virtual environment
 
+# The extras that a machine needs: make install WITH="cinder keystone"
+WITH :=
+.PHONY: install
+install: ## Install what runs lmigrate on a host or on control, and nothing that only its tests and its lab need
+	@contrib/install-debian-packages requirements/debian-runtime.txt
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements/build.txt
+	$(PIP) install --require-hashes --no-build-isolation -r requirements/base.txt $(WITH:%=-r requirements/%.txt)
+	$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
+
 .PHONY: deps
 deps: ## Install the Debian packages of requirements/debian.txt that are missing
 	@contrib/install-debian-packages requirements/debian.txt
