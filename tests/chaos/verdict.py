@@ -13,8 +13,7 @@ from sqlalchemy.exc import OperationalError
 from lmigrate.clock import monotonic_s, sleep_s
 from lmigrate.lab.errors import LabError
 from tests.chaos.scene import Run, Scene
-from tests.lab.moves import other
-from tests.lab.volumes.carrier import libvirt_secrets, rows
+from tests.lab.volumes.carrier import rows, secrets_out_of_place
 from tests.lab.wire import ENDED, Json, story
 
 #: from the parts being back
@@ -188,7 +187,5 @@ def _access_leaks(scene: Scene, run: Run, home: str, *, is_alive: bool) -> Itera
     attached = [row for row in rows(scene.lab, _ATTACHED) if row[1] == run.subject.uuid]
     if [(row[2], row[3], str(row[4]).lower()) for row in attached] != [(home, None, "granted")] * len(carrier.volumes):
         yield "leaked", f"attachments: {attached}"
-    named = {str(row[0]) for row in attached}
-    away = {usage.removeprefix("lmigrate-") for usage in libvirt_secrets(scene.lab.host(other(home))).values()}
-    if named & away:
-        yield "leaked", f"{other(home)} still has secrets of its volumes"
+    if left := secrets_out_of_place(scene.lab):
+        yield "leaked", f"secrets that no attachment of their host names: {left}"
