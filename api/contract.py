@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from spectree import Response as SpecResponse
 from spectree import SpecTree
 
+from api.complaints import needed, shown
 from lmigrate.errors import InvalidInput
 
 Spec = dict[str, Any]
@@ -36,12 +37,13 @@ class Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _refuse(_request: Any, _response: Any, error: Any, _instance: Any, adapter: Any) -> None:
+def _refuse(_request: Any, _response: Any, error: Any, _instance: Any, _adapter: Any) -> None:
     if error is None:
         return
-    first = adapter.validation_errors(error)[0]
+    first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "body"
-    raise InvalidInput(field=field, value=first.get("input"), remedy=f"{first['msg']}.")
+    sent = "" if first["type"] == "missing" else f": {shown(first.get('input'))}"
+    raise InvalidInput(f"Invalid value for {field}{sent}. {needed(first)}.")
 
 
 def _raise(_request: Any, _response: Any, error: Any, _instance: Any, _adapter: Any) -> None:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from api import credentials, guard
 from api.body import json_object
 from api.caller import ADMINISTRATOR, PROJECT, Caller
+from api.complaints import needed
 from api.identity_schemas import Login
 from api.nova.times import whole_seconds
 from api.pagination import url
@@ -85,9 +86,9 @@ def _login() -> Login:
     try:
         return Login.model_validate(json_object().get("auth"))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(["auth", *map(str, first["loc"])])
-        raise InvalidInput(field=field, value="…", remedy=f"{first['msg']}.") from None  # what was sent may be a secret
+        raise InvalidInput(field=field, value="…", remedy=f"{needed(first)}.") from None  # what was sent may be a secret
 
 
 def _session(login: Login) -> tuple[Caller, str, datetime]:

@@ -127,6 +127,10 @@ def parse_body(shapes: ByVersion) -> BaseModel:
         raise _complaint(InvalidBody, error) from error
 
 
+#: as jsonschema, whose words Nova's clients see, calls what pydantic asks for
+_JSON_TYPES = {"string_type": "string", "model_type": "object", "model_attributes_type": "object", "dict_type": "object"}
+
+
 def _complaint(kind: type[RequestError], error: ValidationError) -> RequestError:
     first = error.errors(include_url=False, include_context=False)[0]
     path = [part for part in first["loc"] if isinstance(part, str)]  # of several values of one parameter it is that parameter
@@ -135,6 +139,8 @@ def _complaint(kind: type[RequestError], error: ValidationError) -> RequestError
     elif first["type"] == "extra_forbidden":
         path, reason = path[:-1], f"Additional properties are not allowed ({path[-1]!r} was unexpected)"
         return kind(field=path[-1], value=_shown({first["loc"][-1]: first["input"]}), reason=reason) if path else kind(f"{reason}.")
+    elif first["type"] in _JSON_TYPES:
+        reason = f"{_shown(first['input'])} is not of type {_JSON_TYPES[first['type']]!r}"
     else:
         reason = first["msg"].removeprefix("Value error, ")
     return kind(field=path[-1], value=_shown(first["input"]), reason=reason) if path else kind(f"{reason}.")

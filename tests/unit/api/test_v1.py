@@ -153,6 +153,35 @@ def test_refused_queries(client: FlaskClient, database: str, subtests: pytest.Su
 UNKNOWN_MIGRATIONS: list[str] = ["0", "x", "99999999999999999999", "%20"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/v1/hosts/node5", {}, "Invalid value for enabled. It is required."),
+        ("/v1/hosts/node5", {"enabled": None}, "Invalid value for enabled: null. true or false is needed."),
+        ("/v1/hosts/node5", {"enabled": True, "x": [None, True]}, "Invalid value for x: [null, true]. There is no such field."),
+        ("/v1/tokens", {"name": 5}, "Invalid value for name: 5. A text is needed."),
+        ("/v1/tokens", {"name": "a b"}, "Invalid value for name: 'a b'. It must match ^[A-Za-z0-9]"),
+        ("/v1/tokens", {"name": "x", "lifetime_s": 0}, "Invalid value for lifetime_s: 0. It must be at least 1."),
+        ("/v1/volumes", {"name": "x", "backend": "y", "location": "z"}, "Invalid value for location: 'z'. A JSON object is needed."),
+    ],
+)
+def test_what_is_wrong_is_said_without_python(client: FlaskClient, moved: Migration, path: str, body: object, said: str) -> None:
+    answer = client.open(path, method="PATCH" if "hosts" in path else "POST", json=body)
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "InvalidInput")
+    assert answer.get_json()["detail"].startswith(said)
+
+
+def test_what_the_query_asks_for_is_said_without_python(client: FlaskClient, database: str, subtests: pytest.Subtests) -> None:
+    for query, said in {
+        "limit=x": "limit: 'x'. A whole number is needed.",
+        "limit=0": "limit: '0'. It must be at least 1.",
+        "anomaly=perhaps": "anomaly: 'perhaps'. true or false is needed.",
+        "foo=1": "foo: '1'. There is no such field.",
+    }.items():
+        with subtests.test(query):
+            assert client.get(f"/v1/servers?{query}").get_json()["detail"] == f"Invalid value for {said}"
+
+
 def test_unknown_migrations(client: FlaskClient, database: str, subtests: pytest.Subtests) -> None:
     for reference in UNKNOWN_MIGRATIONS:
         with subtests.test(reference=reference):
