@@ -42,6 +42,39 @@ def test_a_host_named_later_has_the_same_authority(repository: Path, tmp_path: P
     assert (tmp_path / "node5/CA/cacert.pem").read_bytes() == (tmp_path / "node7/CA/cacert.pem").read_bytes()
 
 
-@pytest.mark.parametrize("hosts", [[], ["node5"], ["../x=10.0.0.5"]])
-def test_nonsense_is_refused(repository: Path, tmp_path: Path, hosts: list[str]) -> None:
-    assert make(repository, tmp_path, *hosts).returncode == 2
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ([], "at least one NAME=ADDRESS"),
+        (["node5"], "'node5' is not NAME=ADDRESS"),
+        (["../x=10.0.0.5"], "'../x' is no NAME"),
+        (["a..b=10.0.0.5"], "'a..b' is no NAME"),
+        ([f"{'n' * 64}=10.0.0.5"], "at most 63"),
+        (["authority=10.0.0.5"], "no host can be called 'authority'"),
+        (["node5=10.0.0.999"], "'10.0.0.999' of node5 is no IP address"),
+        (["node5=fd00::1::2"], "is no IP address"),
+        (["node5="], "'' of node5 is no IP address"),
+        (["node5=10.0.0.5", "node5=10.0.0.6"], "node5 is named twice"),
+        (["node6=10.0.0.6", "node5=node5.example"], "'node5.example' of node5"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_made(repository: Path, tmp_path: Path, hosts: list[str], said: str) -> None:
+    done = make(repository, tmp_path / "pki", *hosts)
+    assert (done.returncode, said in done.stderr, "usage: make-certificates DIRECTORY" in done.stderr) == (2, True, True), done.stderr
+    assert not (tmp_path / "pki").exists()
+
+
+def test_a_directory_is_not_forgotten(repository: Path, tmp_path: Path) -> None:
+    program = [repository / "contrib/make-certificates"]
+    for arguments in ([], ["node5=10.0.0.5", "node6=10.0.0.6"], ["--days", "node5=10.0.0.5"]):
+        done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert (done.returncode, "DIRECTORY" in done.stderr, list(tmp_path.iterdir())) == (2, True, []), done.stderr
+    told = subprocess.run([*program, "--help"], capture_output=True, text=True, check=False)
+    assert (told.returncode, "DIRECTORY NAME=ADDRESS..." in told.stdout, "#" in told.stdout) == (0, True, False), told.stdout
+
+
+def test_a_host_at_another_address_needs_another_certificate(repository: Path, tmp_path: Path) -> None:
+    assert make(repository, tmp_path, "node5=10.0.0.5", "node6=fd00::6").returncode == 0
+    assert make(repository, tmp_path, "node5=10.0.0.5", "node6=fd00::6").returncode == 0
+    moved = make(repository, tmp_path, "node5=10.0.0.55")
+    assert (moved.returncode, "is for another address than 10.0.0.55" in moved.stderr) == (2, True)
