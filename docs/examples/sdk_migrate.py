@@ -24,4 +24,7 @@ def main(guest: str, host: str | None = None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]) != "completed")
+    try:
+        sys.exit(main(*sys.argv[1:]) != "completed")
+    except openstack.exceptions.SDKException as error:  # no such guest, no such host, a check that refused, no API
+        sys.exit(f"not migrated: {error}")

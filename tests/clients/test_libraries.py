@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.clients.client_process import Site, run
 from tests.clients.environments import NEWEST
 
 PROGRAMS = Path(__file__).with_name("programs")
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 REMAINING_BYTES = 256 * 2**20
 
 
@@ -25,6 +28,12 @@ def test_openstacksdk(api: Site) -> None:
         "hosts": [["node5", "up"], ["node6", "up"]],
         "services": [["node5", "enabled"], ["node6", "disabled"]],
     }
+
+
+@pytest.mark.parametrize(("arguments", "said"), [(["db1", "node9"], "node9"), (["nowhere"], "nowhere")])
+def test_the_example_for_openstacksdk_says_what_was_refused(api: Site, arguments: list[str], said: str) -> None:
+    done = run(NEWEST, api, "python", EXAMPLES / "sdk_migrate.py", *arguments)
+    assert (done.code, done.err.startswith("not migrated: "), said in done.err, "Traceback" in done.err) == (1, True, True, False), done
 
 
 def test_novaclient(api: Site) -> None:
