@@ -171,18 +171,26 @@ class Client:
             return Refused(error.message, error.status, "UnknownHost") if missing.status == 404 else None
         return None
 
+    def missing(self) -> dict[str, str]:
+        """What the API cannot do its work without (database, broker), each with the reason; empty when it is ready."""
+        checks = _body(self._ask("GET", "/readyz")).get("checks", {})
+        return {name: reason for name, reason in checks.items() if reason != "ok"}
+
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        response = self._ask(method, path, **options)
+        if response.is_error:
+            raise self._refused(response)
+        return response
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            response = self._http.request(method, path, **options)
+            return self._http.request(method, path, **options)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise _no_url(self.url, error) from error
         except httpx.TimeoutException as error:
             raise Unreachable(f"The API at {self.url} did not answer in time. `curl {self.url}/readyz` says what it waits for.") from error
         except httpx.TransportError as error:
             raise Unreachable(why_unreachable(self.url, error)) from error
-        if response.is_error:
-            raise self._refused(response)
-        return response
 
     def _refused(self, response: httpx.Response) -> Refused:
         status, body = response.status_code, _body(response)

@@ -19,7 +19,8 @@ from lmigrate.cli.render import moment, output_option, print_data, printable
 def doctor(api: Endpoint, output: str, *, sweep: bool) -> None:
     """Say what needs a human: what is known of it, and the commands that look and that resolve.
 
-    Ends with 9 if anything does, else with 0: leaks that were removed and short waits do not count.
+    Ends with 9 if anything does, else with 0: leaks that were removed and short waits do not count. A broker that does not answer the
+    API is told first.
 
     \b
     Examples:
@@ -32,21 +33,29 @@ def doctor(api: Endpoint, output: str, *, sweep: bool) -> None:
         asked = client.post("/v1/doctor/sweep", {})["hosts"]
         click.echo(f"{', '.join(asked) or 'No host'} will look for leaks; `lmigrate doctor` tells what was found.")
         return
-    found = client.get("/v1/doctor")
+    found, missing = client.get("/v1/doctor"), client.missing()
+    for line in _missing(missing):  # not of the records: no part of the API's own answer
+        click.echo(line, err=output != "table")
     if output != "table":
         print_data(found, output)
     else:
-        for line in _lines(found):
+        for line in _lines(found, len(missing)):
             click.echo(line)
-    if found["needs_operator"]:
+    if found["needs_operator"] or missing:
         raise click.exceptions.Exit(ExitCode.NEEDS_OPERATOR)
 
 
-def _lines(found: Json) -> Iterator[str]:
+def _missing(missing: dict[str, str]) -> Iterator[str]:
+    for name, reason in missing.items():
+        yield printable(f"! {name}: {reason}")
+        yield "    nothing is begun, and what has begun stands still, until it answers: look at its service and at the links to it\n"
+
+
+def _lines(found: Json, missing: int) -> Iterator[str]:
     for finding in found["findings"]:
         yield from _finding(finding)
         yield ""
-    count, others = found["needs_operator"], len(found["findings"]) - found["needs_operator"]
+    count, others = found["needs_operator"] + missing, len(found["findings"]) - found["needs_operator"]
     yield f"{count or 'Nothing'} need{'' if count > 1 else 's'} an operator{f'; {others} more to know of' if others else ''}."
 
 

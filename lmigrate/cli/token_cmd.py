@@ -55,8 +55,10 @@ def create_token(api: Endpoint, name: str, role: str, expires: str | None, *, lo
     if output != "table":
         print_data(made, output)
         return
-    print_facts(_facts(made) | {"Token": made["secret"]})
-    click.echo("\nThe token is kept nowhere: save it now, and set LMIGRATE_TOKEN (or OS_TOKEN) to it.", err=True)
+    print_facts(_facts(made) | {"Secret": made["secret"]})
+    click.echo(
+        "\nThe secret, which is the token itself, is kept nowhere: save it now, and set LMIGRATE_TOKEN (or OS_TOKEN) to it.", err=True
+    )
 
 
 @token.command("list")

@@ -17,6 +17,7 @@ from lmigrate.errors import LmigrateError
 from lmigrate.lab import demo, status
 from lmigrate.lab.errors import NoSuchHost, NoSuchLab
 from lmigrate.lab.guests.guest_cmd import guest
+from lmigrate.lab.id_option import VARIABLE, id_option
 from lmigrate.lab.options import LabOptions
 from lmigrate.lab.packages import require_root
 from lmigrate.lab.paths import LabPaths
@@ -24,7 +25,6 @@ from lmigrate.lab.state import LabState
 from lmigrate.lab.topology import Lab, lab_ids, remove
 
 _FIRST_HOST_NUMBER = 5
-_id_option = click.option("--id", "lab_id", default="lab", show_default=True, help="Which lab.")
 
 
 class _LabGroup(click.Group):
@@ -47,7 +47,7 @@ lab.add_command(guest)
 
 
 @lab.command("up")
-@_id_option
+@id_option
 @click.option("--hosts", help="Names of the hosts, separated by commas.  [default: node5,node6]")
 @click.option("--count", type=click.IntRange(1), help="Instead of names: so many hosts, node5 and on.")
 @click.option(
@@ -80,7 +80,7 @@ def up(lab_id: str, count: int | None, **chosen: Any) -> None:
 
 
 @lab.command("down")
-@_id_option
+@id_option
 @click.option("--all", "every", is_flag=True, help="Every lab of this machine.")
 def down(lab_id: str, *, every: bool) -> None:
     """End a lab and remove everything of it, also after a crash.
@@ -95,7 +95,7 @@ def down(lab_id: str, *, every: bool) -> None:
 
 
 @lab.command("status")
-@_id_option
+@id_option
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def show_status(lab_id: str, output: str) -> None:
     """Show hosts, daemons and guests.
@@ -124,7 +124,7 @@ def list_labs() -> None:
 
 
 @lab.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@_id_option
+@id_option
 @click.argument("node")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(lab_id: str, node: str, command: tuple[str, ...]) -> None:
@@ -141,14 +141,17 @@ def execute(lab_id: str, node: str, command: tuple[str, ...]) -> None:
 
 
 @lab.command("env")
-@_id_option
+@id_option
 def env(lab_id: str) -> None:
     """Print the settings of a lab for a shell on this machine; its passwords are among them.
+
+    In that shell `lmigrate lab …` means that lab too (LMIGRATE_LAB_ID), unless --id says otherwise.
 
     \b
     Example:
       eval "$(lmigrate lab env)"
     """
+    click.echo(f"export {VARIABLE}={shlex.quote(lab_id)}")
     for name, value in Lab.attach(lab_id).env().items():
         if name.startswith("LMIGRATE_"):
             click.echo(f"export {name}={shlex.quote(value)}")

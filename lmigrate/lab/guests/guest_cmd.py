@@ -16,11 +16,11 @@ from lmigrate.lab.guests.recording import read_recording, start_recording
 from lmigrate.lab.guests.report import Heard, Report, make_report
 from lmigrate.lab.guests.spec import DiskSpec, GuestSpec
 from lmigrate.lab.guests.start import start_guest
+from lmigrate.lab.id_option import id_option
 
 if TYPE_CHECKING:
     from lmigrate.lab.topology import Lab
 
-_id_option = click.option("--id", "lab_id", default="lab", show_default=True, help="Which lab.")
 _output_option = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
@@ -31,7 +31,7 @@ def guest() -> None:
 
 @guest.command("start")
 @click.argument("name")
-@_id_option
+@id_option
 @_output_option
 @click.option("--host", help="Where.  [default: the lab's first host]")
 @click.option(
@@ -82,7 +82,7 @@ def start_command(name: str, lab_id: str, output: str, host: str | None, disks: 
 
 
 @guest.command("list")
-@_id_option
+@id_option
 @_output_option
 def list_command(lab_id: str, output: str) -> None:
     """Every guest: where it runs and how far it has counted.
@@ -104,7 +104,7 @@ def list_command(lab_id: str, output: str) -> None:
 
 @guest.command("report")
 @click.argument("name")
-@_id_option
+@id_option
 @_output_option
 @click.option("--last-s", type=float, help="Only the last so many seconds of what was recorded.")
 @click.option("--listen-s", type=float, help="Listen for so many seconds instead of reading what was recorded.")
@@ -125,7 +125,7 @@ def report_command(name: str, lab_id: str, output: str, last_s: float | None, li
 
 @guest.command("stop")
 @click.argument("names", nargs=-1)
-@_id_option
+@id_option
 @click.option("--all", "everything", is_flag=True, help="Every guest of the lab.")
 def stop_command(names: tuple[str, ...], lab_id: str, *, everything: bool) -> None:
     """End guests and remove their domains and files on every host.

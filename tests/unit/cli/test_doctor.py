@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from click.testing import Result
 
 from lmigrate.cli.exit_codes import ExitCode
@@ -13,10 +14,16 @@ from lmigrate.db.clock import ago, utcnow
 from lmigrate.db.models import Volume
 from lmigrate.ids import new_uuid
 from lmigrate.states import HoldReason, MigrationStatus, Phase, PowerState, VmState, VolumeState
+from tasks import broker
 from tests.factories.records import host_row, instance_row, migration_row, sighting_row
 
 Cli = Callable[..., Result]
 Save = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def _broker_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "why_unavailable", lambda: None)
 
 
 def held(**fields: Any) -> list[Any]:
@@ -36,6 +43,20 @@ def test_nothing_is_wrong(cli: Cli, save: Save) -> None:
     save(host_row("node5"), instance_row("node5"))
     result = cli("doctor")
     assert (result.exit_code, result.output) == (ExitCode.OK, "Nothing needs an operator.\n")
+
+
+def test_a_broker_that_is_away_is_told(cli: Cli, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(host_row("node5"), instance_row("node5"))
+    monkeypatch.setattr(broker, "why_unavailable", lambda: "the broker does not answer (ConnectionError)")
+    result = cli("doctor")
+    assert result.exit_code == ExitCode.NEEDS_OPERATOR
+    assert "! broker: the broker does not answer (ConnectionError)" in result.output
+    assert "1 needs an operator." in result.output
+    as_json = cli("doctor", "-o", "json")
+    assert (as_json.exit_code, json.loads(as_json.stdout)["needs_operator"]) == (ExitCode.NEEDS_OPERATOR, 0)
+    assert "! broker: " in as_json.stderr
+    monkeypatch.setattr(broker, "why_unavailable", lambda: None)
+    assert cli("doctor").output == "Nothing needs an operator.\n"
 
 
 def test_a_held_migration_with_its_commands(cli: Cli, save: Save) -> None:

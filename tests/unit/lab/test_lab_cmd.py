@@ -36,6 +36,15 @@ def test_a_lab_that_is_not_there_is_an_error_with_a_remedy(command: list[str]) -
 
 
 @pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize("command", [["status"], ["exec", "node5", "--", "true"], ["guest", "list"]])
+def test_a_shell_that_was_pointed_at_a_lab_means_that_one(command: list[str]) -> None:
+    pointed = {"LMIGRATE_LAB_ID": "mine"}
+    assert "lab up --id mine" in CliRunner().invoke(lab, command, env=pointed).output
+    verb = command[: 2 if command[0] == "guest" else 1]
+    assert "lab up --id other" in CliRunner().invoke(lab, [*verb, "--id", "other", *command[len(verb) :]], env=pointed).output
+
+
+@pytest.mark.usefixtures("as_root")
 def test_down_of_nothing_is_no_error() -> None:
     result = CliRunner().invoke(lab, ["down", "--id", "nothing"])
     assert result.exit_code == 0

@@ -1,0 +1,9 @@
+"""``--id``: which lab a command is about."""
+
+from __future__ import annotations
+
+import click
+
+#: `lab env` sets it, so that a shell that was pointed at a lab speaks of that one
+VARIABLE = "LMIGRATE_LAB_ID"
+id_option = click.option("--id", "lab_id", default="lab", envvar=VARIABLE, show_envvar=True, show_default=True, help="Which lab.")
