@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import ssl
 import sys
 from typing import Any
 
@@ -26,6 +27,10 @@ WRONG_SETTINGS = 2
 
 class NoCertificate(LmigrateError):
     """api.tls is set, but tls.cert_file and tls.key_file are not."""
+
+
+class UnusableCertificate(LmigrateError):
+    """tls.cert_file ({cert}) and tls.key_file ({key}) cannot be used: {reason}."""
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -79,6 +84,20 @@ def tls_files(options: Settings) -> dict[str, str]:
     return {"certfile": str(tls.cert_file), "keyfile": str(tls.key_file)}
 
 
+def require_usable(files: dict[str, str]) -> None:
+    """Whether HTTPS can be served with what ``tls_files`` says.
+
+    Raises:
+        UnusableCertificate: one of them cannot be read, is none, or they do not belong together.
+    """
+    if not files:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(files["certfile"], files["keyfile"])
+    except OSError as error:  # ssl.SSLError is one
+        raise UnusableCertificate(cert=files["certfile"], key=files["keyfile"], reason=error.strerror) from error
+
+
 def say_risks(options: Settings) -> None:
     """Write to standard error, whatever the log's level, what whoever starts this should know."""
     mode = caller.mode_of(options.auth, options.api, options.api.bind)
@@ -113,6 +132,7 @@ def main() -> None:
     """Serve until told to stop."""
     try:
         create_app()  # so that a wrong setting ends the command, not a worker again and again
+        require_usable(tls_files(settings()))
         say_risks(settings())
     except LmigrateError as error:
         sys.stderr.write(f"Error: {' '.join(str(error).split())}\n")

@@ -27,6 +27,12 @@ from lmigrate.lab.topology import Lab, lab_ids, remove
 _FIRST_HOST_NUMBER = 5
 
 
+class _NotFound(click.ClickException):
+    """What was named does not exist, as the rest of the command line says it."""
+
+    exit_code = 3
+
+
 class _LabGroup(click.Group):
     """Shows our own errors as messages, and refuses whoever is not root before anything else."""
 
@@ -35,7 +41,8 @@ class _LabGroup(click.Group):
             require_root()
             return super().invoke(ctx)
         except LmigrateError as error:
-            raise click.ClickException(str(error)) from error
+            kind = _NotFound if isinstance(error, NoSuchLab | NoSuchHost) else click.ClickException
+            raise kind(str(error)) from error
 
 
 @click.group("lab", cls=_LabGroup)

@@ -5,6 +5,7 @@ import os
 import pytest
 from click.testing import CliRunner
 
+from lmigrate.cli.exit_codes import ExitCode
 from lmigrate.lab.lab_cmd import lab
 from lmigrate.lab.packages import require_programs
 
@@ -31,7 +32,7 @@ def test_who_is_not_root_is_told_so(monkeypatch: pytest.MonkeyPatch, command: st
 @pytest.mark.parametrize("command", [["status"], ["env"], ["exec", "node5", "--", "true"]])
 def test_a_lab_that_is_not_there_is_an_error_with_a_remedy(command: list[str]) -> None:
     result = CliRunner().invoke(lab, command)
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.NOT_FOUND
     assert "lab up --id lab" in result.output
 
 
