@@ -36,6 +36,14 @@ def of_host(name: str, guests: int, *, is_libvirt_only: bool, is_forced: bool = 
     return Advice(look, tuple(ways))
 
 
+def of_untaken(migration_id: int, host: str | None) -> Advice:
+    """For a step that nobody does on ``host`` (None: the conductor), though its daemon lives."""
+    unit = "lmigrate-conductor" if host is None else "lmigrate-host"
+    look = Command("its workers, and whether one is stopped (T) or waits for a disk (D)", "ps -eo pid,stat,etime,args | grep celery", host)
+    again = Command("guests go on running, and so do their moves", f"systemctl restart {unit}", host)
+    return Advice((cli("what it waits for", "migration", "show", str(migration_id)), look), (Way("a worker there hangs", (again,)),))
+
+
 def of_volume(uuid: str, backend: str) -> Advice:
     """For a volume that its storage refused."""
     look = (cli("what the storage said", "volume", "show", uuid), cli("the others there", "volume", "list", "--backend", backend))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
-from lmigrate.db.models import Leak
+from lmigrate.db.models import Leak, Migration, MigrationStep
 from lmigrate.db.session import Session
 from lmigrate.db.stores import doctor_view, hosts, leaks
 from lmigrate.db.stores.doctor_view import GuestRecord, HeldRecord, HostRecord
@@ -33,21 +34,52 @@ def examine(session: Session, now: datetime, service_down_time_s: float) -> list
 
 def _migration(record: HeldRecord) -> Finding:
     row = record.migration
-    reason = row.hold_reason
+    if row.hold_reason is not None:
+        told = Told(Kind.HELD_MIGRATION, row.hold_reason.value, row.error or "", row.hold_reason.value, row.held_at)
+        return _told(record, told, _advice(row.hold_reason, record), needs_operator=True)
+    if row.silent_since is None and record.untaken is not None:
+        return _untaken(record, record.untaken)
+    told = Told(
+        Kind.WAITING_MIGRATION, "silent-host", row.error or "it waits for a host that does not answer", "host-down", row.silent_since
+    )
+    return _told(record, told, _waiting(row.id), needs_operator=False)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is said of a migration that does not go on."""
+
+    kind: Kind
+    reason: str
+    summary: str
+    page: str
+    since: datetime | None
+
+
+def _told(record: HeldRecord, told: Told, advice: Advice, *, needs_operator: bool) -> Finding:
+    row = record.migration
     return Finding(
-        kind=Kind.WAITING_MIGRATION if reason is None else Kind.HELD_MIGRATION,
-        reason="silent-host" if reason is None else reason.value,
-        needs_operator=reason is not None,
-        summary=row.error or "it waits for a host that does not answer",
-        page=page_of("host-down" if reason is None else reason.value),
-        since=row.silent_since if reason is None else row.held_at,
-        advice=_waiting(row.id) if reason is None else _advice(reason, record),
+        kind=told.kind,
+        reason=told.reason,
+        needs_operator=needs_operator,
+        summary=told.summary,
+        page=page_of(told.page),
+        since=told.since,
+        advice=advice,
         known=tuple(_side(known) for known in record.known.values() if known is not None),
         host=row.source_host,
         migration_id=row.id,
         instance_uuid=row.instance_uuid,
         instance_name=record.instance_name,
     )
+
+
+def _untaken(record: HeldRecord, step: MigrationStep) -> Finding:
+    """Its host's daemon lives, or it would be said to be down; one worker of it does not."""
+    where = step.host or "the conductor"
+    summary = f"{step.name} on {where} was sent {record.migration.resends + 1} times, and nobody does it: a worker there hangs"
+    told = Told(Kind.WAITING_MIGRATION, "untaken-step", summary, "untaken-step", record.migration.dispatched_at)
+    return _told(record, told, conditions.of_untaken(record.migration.id, step.host), needs_operator=True)
 
 
 def _waiting(migration_id: int) -> Advice:
@@ -67,8 +99,13 @@ def _advice(reason: HoldReason, record: HeldRecord) -> Advice:
         destination_seen=seen["destination"],
         is_switched_over=row.switched_over_at is not None,
         fenced=row.fenced_host,
+        elsewhere=next((one.host for one in record.sightings if one.power_state.is_active and one.host not in _sides(row)), None),
     )
     return advise(reason, held)
+
+
+def _sides(row: Migration) -> set[str | None]:
+    return {row.source_host, row.dest_host}
 
 
 def _side(known: Known) -> KnownSide:

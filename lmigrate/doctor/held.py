@@ -22,6 +22,7 @@ class Held:
     destination_seen: Seen | None
     is_switched_over: bool = False
     fenced: str | None = None  # this one of the two is off, an operator has said
+    elsewhere: str | None = None  # a third host runs it, where somebody has moved it by hand
 
     @property
     def running_on_source(self) -> Command:
@@ -76,6 +77,9 @@ def _not_handed_over(held: Held) -> Advice:
 
 
 def _on_neither_host(held: Held) -> Advice:
+    if held.elsewhere is not None:
+        there = f"it runs on {held.elsewhere}, where somebody has moved it: start it nowhere else"
+        return Advice((*_looks(held), state(held.elsewhere, held.instance_uuid)), (Way(there, (held.running_on_source,)),))
     ended = "it was ended on purpose, or is to start anew"
     if held.destination_seen is None or not held.destination_seen.has_run:
         return Advice(_looks(held), (Way(ended, (held.running_on_source, *_start_at_source(held))),))
@@ -88,13 +92,10 @@ def _on_neither_host(held: Held) -> Advice:
 
 def _foreign_domain(held: Held) -> Advice:
     origin = virsh(held.destination, "whose it is: metadata, disks", "dumpxml", held.instance_uuid)
-    return Advice(
-        (*_looks(held), origin),
-        (
-            Way(f"somebody started this guest on {held.destination}, and it shall stay there", _keep_destination(held)),
-            Way(f"the domain on {held.destination} does not belong there", _keep_source(held)),
-        ),
-    )
+    ways = [Way(f"somebody moved or started this guest on {held.destination}, and it shall stay there", _keep_destination(held))]
+    if held.source_seen is not None and held.source_seen.exists:  # else it may be the only copy that there is
+        ways.append(Way(f"the domain on {held.destination} does not belong there: {held.source} has the guest", _keep_source(held)))
+    return Advice((*_looks(held), origin), tuple(ways))
 
 
 def _post_copy_broken(held: Held) -> Advice:
@@ -152,9 +153,21 @@ def _destination_silent(held: Held) -> Advice:
 
 
 def _source_still_active(held: Held) -> Advice:
+    if held.destination_seen is not None and not held.destination_seen.exists:
+        return Advice((*_looks(held), *_consoles(held)), (Way(f"somebody has moved it back to {held.source}", _forth_again(held)),))
     end = virsh(held.source, "ends the copy that was left", "destroy", held.instance_uuid)
     way = Way(f"the guest runs on {held.destination}, as it was seen to", (end, held.running_on_destination))
     return Advice((*_looks(held), *_consoles(held)), (way,))
+
+
+def _forth_again(held: Held) -> tuple[Command, ...]:
+    """The only copy is where the migration would remove it: it goes once more, by hand."""
+    is_stopped = held.source_seen is not None and not held.source_seen.is_active
+    start = (virsh(held.source, "starts it", "start", held.instance_uuid),) if is_stopped else ()
+    target = f"qemu+tls://{held.destination}/system"
+    options = ("--live", "--p2p", "--tls", "--persistent", held.instance_uuid, target)
+    again = virsh(held.source, "moves it; with --copy-storage-all if its disks are not shared", "migrate", *options)
+    return (*start, again, held.running_on_destination)
 
 
 def _vanished(held: Held) -> Advice:

@@ -19,6 +19,7 @@ from lmigrate.migration.attempt import begin_attempt, tail_messages
 from lmigrate.migration.dispatch import Dispatcher, ObserveMessage, StepMessage, UndoMessage, address_of
 from lmigrate.migration.steps import step_of
 from lmigrate.migration.steps.base import Side, Step
+from lmigrate.migration.steps.migrate import has_begun
 from lmigrate.migration.testimony import decide_as_told
 from lmigrate.migration.verdict import Decision, Seen, Verdict
 from lmigrate.migration.verdict import decide as decide_verdict
@@ -39,7 +40,7 @@ def roll_back(migration_id: int, attempt: int, dispatcher: Dispatcher) -> str:
         if migration.fenced_host is not None:
             journal.leave(session, migration, migration.fenced_host, StepState.UNDONE)
         steps = journal.steps_of(session, migration)
-        looks = _looks(migration) if _may_have_moved(steps) else []
+        looks = _looks(migration) if _may_have_moved(steps) or migration.resolution is not None else []
         if looks:
             migration.observe_round += 1
         round_number = migration.observe_round
@@ -110,7 +111,7 @@ def go_forward(session: Session, migration: Migration) -> list[StepMessage]:
 
 def _may_have_moved(steps: Sequence[MigrationStep]) -> bool:
     """Whether the guest may be anywhere but at home: then nothing is undone before both hosts were asked."""
-    return any(step.name == _MIGRATE and step.tries > 0 for step in steps)
+    return any(step.name == _MIGRATE and has_begun(step.facts) for step in steps)
 
 
 def _silent(session: Session, migration: Migration, source: Seen | None, destination: Seen | None) -> str | None:

@@ -72,6 +72,6 @@ def _give_back(row: MigrationStep, error: BaseException) -> None:
         migration = migrations.lock(session, row.migration_id)
         journal.release_undo(session, row, message)
         actions.record(session, migration, f"undo_{row.name}", message, result="Error", host=row.host)
-        if migration.resolution is not None and isinstance(error, OutcomeUnknown):
-            # what the operator said is not what is there: asking again and again would not change it
+        if isinstance(error, OutcomeUnknown) and (migration.resolution is not None or error.hold is HoldReason.FOREIGN_DOMAIN):
+            # what the operator said is not what is there, or somebody else's hand is: asking again and again would not change it
             migrations.hold(session, migration, error.hold or HoldReason.COPY_HAS_RUN, message)

@@ -24,6 +24,7 @@ from lmigrate.states import HoldReason, MigrationStatus, Phase, PowerState, Step
 from lmigrate.virt.fake_domain import FakeDomain
 from lmigrate.virt.fake_move import Move
 from lmigrate.virt.xml.document import parse, set_mark, write
+from tests.factories.records import sighting_row
 from tests.integration.cluster import Cluster
 from tests.integration.operator_shell import OperatorShell, diagnose
 
@@ -102,6 +103,8 @@ def source_still_active(cluster: Cluster, _faults: Path) -> int:
     left = cluster.world.domain("node5", uuid)
     left.active_xml = left.inactive_xml
     left.set_state(PAUSED, "user")
+    with writing() as session:
+        session.add(sighting_row("node6", cluster.instance(uuid)))  # of node6's daemon, when the guest came
     for _ in range(6):
         cluster.later()
     return migration_id

@@ -54,7 +54,7 @@ def test_a_move_that_is_to_be_adopted_is_not_undone_unseen(cluster: Cluster) -> 
         steps = journal.steps_of(session, migration)
         rollback._let_adopt(steps)
         row = next(step for step in steps if step.name == "migrate")
-        row.tries = 1
+        row.tries, row.facts = 1, {"inodes": {}}
     context = make_context(row, cluster.settings("node5"), cluster.connect("node5"))
     cluster.hypervisor("node5").migrate(_spec(context))
     change_host("node5", libvirt_ok=False, down_reason="it did not answer in time")
@@ -96,7 +96,7 @@ def stopped_at_switchover(cluster: Cluster) -> tuple[str, int]:
     with writing() as session:
         row = session.scalar(select(MigrationStep).where(MigrationStep.migration_id == migration_id, MigrationStep.name == "migrate"))
         assert row is not None
-        row.state, row.tries = StepState.FAILED, 1
+        row.state, row.tries, row.facts = StepState.FAILED, 1, {"inodes": {}}
         migration = session.get_one(Migration, migration_id)
         migration.phase, migration.error = Phase.ROLLING_BACK, "the link broke"
     rollback.roll_back(migration_id, 1, cluster.mail)

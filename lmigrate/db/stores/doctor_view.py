@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from lmigrate.db.models import DomainSighting, Host, Instance, Migration, Volume
-from lmigrate.db.stores import knowledge, sightings
+from lmigrate.db.models import DomainSighting, Host, Instance, Migration, MigrationStep, Volume
+from lmigrate.db.stores import journal, knowledge, sightings
 from lmigrate.db.stores.knowledge import Known
-from lmigrate.states import Phase, VolumeState
+from lmigrate.states import Phase, StepState, VolumeState
+
+#: messages for one step that led to nothing, each after twice the pause of the last: by then a worker hangs
+UNTAKEN = 4
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class HeldRecord:
     migration: Migration
     instance_name: str
     known: dict[str, Known | None]
+    sightings: Sequence[DomainSighting] = ()
+    untaken: MigrationStep | None = None  # what was sent again and again, and nobody has done
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,24 @@ class HostRecord:
 
 
 def waiting_migrations(session: Session) -> list[HeldRecord]:
-    """Migrations that are held, or that wait for a host which does not answer, oldest first."""
+    """Migrations that are held, or that wait for a host which does not answer or for a worker that does not, oldest first."""
     query = select(Migration, Instance.name).join(Instance, Instance.uuid == Migration.instance_uuid)
-    query = query.where((Migration.phase == Phase.HELD) | ((Migration.phase != Phase.ENDED) & Migration.silent_since.is_not(None)))
+    is_stalled = Migration.silent_since.is_not(None) | (Migration.resends >= UNTAKEN)
+    query = query.where((Migration.phase == Phase.HELD) | ((Migration.phase != Phase.ENDED) & is_stalled))
     rows = session.execute(query.order_by(Migration.id)).all()
-    return [HeldRecord(migration, name, knowledge.of_sides(session, migration)) for migration, name in rows]
+    seen = sightings.of_instances(session, [migration.instance_uuid for migration, _ in rows]) if rows else {}
+    return [
+        HeldRecord(
+            migration, name, knowledge.of_sides(session, migration), seen.get(migration.instance_uuid, []), _untaken(session, migration)
+        )
+        for migration, name in rows
+    ]
+
+
+def _untaken(session: Session, migration: Migration) -> MigrationStep | None:
+    if migration.phase is not Phase.FORWARD or migration.resends < UNTAKEN:
+        return None
+    return next((step for step in journal.steps_of(session, migration) if step.state is not StepState.DONE), None)
 
 
 def guests_in_doubt(session: Session) -> list[GuestRecord]:

@@ -57,6 +57,7 @@ class Migrate(Step):
         """
         with guest_lock(context.settings.host.state_dir, context.instance.uuid):
             before = _look(context)
+            _refuse_foreign_move(context, before)
             kept = _prepare(context, before)
             monitor = Monitor(context, _size_gib(context), was_paused=bool(kept.get("is_paused_by_us")))
             monitor.is_post_copy_possible = bool(kept.get("may_post_copy"))
@@ -71,6 +72,8 @@ class Migrate(Step):
 
     def undo(self, context: StepContext, facts: Facts | None) -> None:
         """The guest stays where it is, running and starting as it did before."""
+        if not has_begun(facts):
+            return  # a job or a pause that is there is somebody else's
         hypervisor, uuid = context.hypervisor, context.instance.uuid
         known = facts or {}
         seen = _look(context)
@@ -114,6 +117,21 @@ def _look(context: StepContext) -> Seen:
     return look(context.hypervisor, context.instance.uuid, context.uuid)
 
 
+def has_begun(facts: Facts | None) -> bool:
+    """Whether the move may have been begun: what has to be known afterwards is journalled just before."""
+    return "inodes" in (facts or {})
+
+
+def _refuse_foreign_move(context: StepContext, before: Seen) -> None:
+    """A job is ours to watch only if we have begun one.
+
+    Raises:
+        MigrationFailed: somebody moves the guest by hand.
+    """
+    if (before.is_job_active or before.is_post_copy) and not has_begun(context.facts.get("migrate")):
+        raise MigrationFailed(reason=f"the guest is being migrated by somebody else's hand ({before})")
+
+
 def _may_have_left(before: Seen, kept: Facts) -> bool:
     """Whether an earlier try stopped the guest and may have handed it over: the destination may have run it since.
 
@@ -144,7 +162,7 @@ def _prepare(context: StepContext, before: Seen) -> Facts:
     by itself in that time, when the source host is booted.
     """
     kept: Facts = dict(context.facts.get("migrate", {}))
-    if before.is_job_active or before.is_post_copy or not before.is_active or "inodes" in kept:
+    if before.is_job_active or before.is_post_copy or not before.is_active or has_begun(kept):
         return kept
     hypervisor, uuid = context.hypervisor, context.instance.uuid
     kept["may_post_copy"] = _may_post_copy(context)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmigrate.db.session import reading
-from lmigrate.db.stores import volumes
+from lmigrate.db.stores import observations, sightings, volumes
 from lmigrate.errors import OutcomeUnknown
 from lmigrate.migration.connections import connections_of, is_used_by_others, secret_uuid
 from lmigrate.migration.guest_lock import guest_lock
 from lmigrate.migration.steps.base import Facts, Side, Step, StepContext
+from lmigrate.migration.verdict import Seen
 from lmigrate.states import HoldReason, MigrationStatus
+
+#: why a domain is shut off that a move has left; unknown: its libvirtd was started anew since, and forgot
+_LEFT_BY_A_MOVE = {"migrated", "unknown"}
 
 
 class PostAtSource(Step):
@@ -48,6 +52,12 @@ class PostAtSource(Step):
                 reason=f"the guest runs on {context.migration.dest_host}, but the source still has it: {state}",
                 hold=HoldReason.SOURCE_STILL_ACTIVE,
             )
+        if domain.reason not in _LEFT_BY_A_MOVE and not _destination_has_it(context):
+            raise OutcomeUnknown(
+                reason=f"the guest has come back to {context.settings.host.name} and stopped there ({domain.reason}), and "
+                f"{context.migration.dest_host} has none",
+                hold=HoldReason.SOURCE_STILL_ACTIVE,
+            )
         context.check_claim()
         hypervisor.undefine(uuid)
 
@@ -73,6 +83,14 @@ class PostAtSource(Step):
         if not kept:
             directory.rmdir()
         return kept
+
+
+def _destination_has_it(context: StepContext) -> bool:
+    """By what its own daemon has seen last, or said when it was asked: somebody may have moved the guest back by hand since it arrived."""
+    with reading() as session:
+        seen = sightings.get(session, context.migration.dest_host or "", context.instance.uuid)
+        asked = observations.latest(session, context.migration.id, Side.DESTINATION.value)
+    return seen is not None or (asked is not None and Seen.from_facts(asked).exists)
 
 
 def _own_files(context: StepContext) -> list[str]:

@@ -99,12 +99,18 @@ def remove_incoming_domain(context: StepContext) -> None:
     """End and undefine a domain that carries this migration's mark and has not run here.
 
     Raises:
-        OutcomeUnknown: it runs here, or has run: then it may be the only copy, and is not ours to remove.
+        OutcomeUnknown: it runs here, or has run: then it may be the only copy, and is not ours to remove.  Or it is somebody
+            else's, who has moved the guest here by hand meanwhile: into the very files that we have made for it.
     """
     hypervisor, uuid = context.hypervisor, context.instance.uuid
     seen = look(hypervisor, uuid, context.uuid)
-    if not seen.exists or not seen.is_ours:
+    if not seen.exists:
         return
+    if not seen.is_ours:
+        raise OutcomeUnknown(
+            reason=f"{context.settings.host.name} has the guest by somebody else's hand: {seen}; what was made for it there may be in use",
+            hold=HoldReason.FOREIGN_DOMAIN,
+        )
     if seen.has_run:
         raise OutcomeUnknown(
             reason=f"{context.settings.host.name} has a copy of the guest that has run: {seen}", hold=HoldReason.COPY_HAS_RUN
