@@ -209,7 +209,7 @@ def test_no_undo_touches_a_half(cluster: Cluster) -> None:
     def try_to_undo(_move: Move) -> None:
         contexts = contexts_of_halves(cluster, migration_id)
         for undo in (
-            lambda: step_of("migrate").undo(contexts["node5"], {"is_paused_by_us": True}),
+            lambda: step_of("migrate").undo(contexts["node5"], {"inodes": {}, "is_paused_by_us": True}),
             lambda: remove_incoming_domain(contexts["node6"]),
             lambda: step_of("post_at_source").do(contexts["node5"]),
         ):
