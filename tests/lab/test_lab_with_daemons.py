@@ -12,21 +12,28 @@ from typing import Any
 
 import pytest
 
-from lmigrate.clock import utcnow
+from lmigrate.clock import monotonic_s, utcnow
 from lmigrate.lab import services, status
+from lmigrate.lab.guests.spec import GuestSpec
+from lmigrate.lab.guests.start import start_guest
 from lmigrate.lab.options import LabOptions
 from lmigrate.lab.topology import Lab
 from lmigrate.lab.wait import wait_for
+from tests.lab.labs import TICKS_HZ
+from tests.lab.moves import assert_moved
+from tests.lab.wire import Wire
 
 pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 
 SMALL_MIB = 300
+TLS_PORT, TCP_PORT = 16514, 16509  # libvirt's own
 DAEMONS = {"redis", "tgtd", "conductor", "beat", "storage", "api", "flower", "libvirtd", "host"}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", "postgresql, plain TCP"])
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    options = LabOptions(lab_id=f"t-{secrets.token_hex(3)}", database=request.param, memory_mib={"node6": SMALL_MIB})
+    database, _, plain = request.param.partition(", ")
+    options = LabOptions(lab_id=f"t-{secrets.token_hex(3)}", database=database, tls=not plain, memory_mib={"node6": SMALL_MIB})
     with Lab.throwaway(options) as up:
         yield up
 
@@ -65,6 +72,23 @@ def test_flower_asks_for_the_password(lab: Lab) -> None:
 def test_the_command_line_on_the_machine_finds_the_lab(lab: Lab) -> None:
     listed = lab.front.run(services.lmigrate_command("host", "list", "-o", "json"), check=True)
     assert {"node5", "node6"} <= set(listed.stdout.replace('"', " ").split())
+
+
+@pytest.fixture
+def wire(lab: Lab) -> Iterator[Wire]:
+    made = Wire(lab)
+    yield made
+    made.http.close()
+
+
+def test_a_guest_moves_over_what_the_lab_speaks(lab: Lab, wire: Wire) -> None:
+    """In the lab without TLS no libvirtd listens for it and no QEMU has a certificate: what arrives there went in the clear."""
+    listens = lab.host("node6").run(["ss", "--listening", "--tcp", "--numeric", "--no-header"], check=True).stdout
+    assert [f":{port} " in listens for port in (TLS_PORT, TCP_PORT)] == [lab.options.tls, not lab.options.tls]
+    with start_guest(lab, "node5", GuestSpec(name="moved1", memory_mib=32, rate_hz=TICKS_HZ)) as guest:
+        wire.wait_found(guest.uuid, "node5")
+        began = monotonic_s()
+        assert_moved(lab, wire, guest, wire.move(guest.uuid, "node6"), since=began)
 
 
 def test_up_again_replaces_a_dead_daemon_and_waits_for_its_own_heartbeat(lab: Lab) -> None:
