@@ -11,7 +11,7 @@ import structlog
 from lmigrate import clock
 from lmigrate.db.availability import UNAVAILABLE, kind_of
 from lmigrate.db.session import reading, writing
-from lmigrate.db.stores import post_copy, progress, wishes
+from lmigrate.db.stores import actions, migrations, post_copy, progress, wishes
 from lmigrate.db.stores.wishes import Wishes
 from lmigrate.errors import HypervisorError, HypervisorTimeout, HypervisorUnavailable
 from lmigrate.migration import convergence
@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 #: The first look comes later than the others: a small guest has gone by then, and a look at its
 #: switchover waits for libvirt, which made such a move seem some 200 ms longer than it was.
 FIRST_LOOK_POLLS = 3
+
+#: libvirt's own clearing up after a job takes a second or two
+END_PATIENCE_S = 5.0
 
 _LOOK_AGAIN: tuple[type[Exception], ...] = (HypervisorError, *UNAVAILABLE)
 
@@ -45,6 +48,7 @@ class Monitor:
     _started_s: float = 0.0
     _stored_s: float = float("-inf")
     _told: str | None = None
+    _ended_s: float | None = None  # since when there is no job any more, though the call has not returned
 
     def __post_init__(self) -> None:
         self.post_copy = PostCopyWatch(self.context)
@@ -65,12 +69,28 @@ class Monitor:
         try:
             stats = self.context.hypervisor.job(self.context.instance.uuid)
             if stats.is_migration:
+                self._ended_s = None
                 self.store(stats)
                 self._see_to(stats)
+            else:
+                self._see_to_its_end()
         except _LOOK_AGAIN as error:  # a look that failed changes nothing; the job goes on without us
             self._tell(str(error) if isinstance(error, HypervisorError) else kind_of(error))
         else:
             self._told = None
+
+    def _see_to_its_end(self) -> None:
+        """The job has ended; a call that does not return then waits for what may never come, and the guest may stand still."""
+        now_s = clock.monotonic_s()
+        self._ended_s = now_s if self._ended_s is None else self._ended_s
+        if now_s - self._ended_s < END_PATIENCE_S:
+            return
+        self._ended_s = now_s
+        for sentence in self.context.hypervisor.free_failed_move(self.context.instance.uuid):
+            log.warning(sentence)
+            with writing() as session:
+                migration = migrations.get(session, self.context.migration.id)
+                actions.record(session, migration, "compute_live_migration", sentence, host=self.context.place)
 
     def _tell(self, reason: str) -> None:
         """Once for each reason: a libvirtd that hangs is looked at twice a second."""

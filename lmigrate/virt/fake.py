@@ -96,6 +96,12 @@ class FakeHypervisor:
         with self._world.lock:
             return self._domain("completed_job", uuid).completed
 
+    def free_failed_move(self, uuid: str) -> list[str]:
+        """A move that hangs after its failure ends now."""
+        with self._world.lock:
+            move = self._domain("free_failed_move", uuid).move
+        return [] if move is None else move.free()
+
     def abort_job(self, uuid: str) -> None:
         """The move fails when it next looks."""
         with self._world.lock:

@@ -33,6 +33,8 @@ class Move:
     is_post_copy_ordered: bool = False
     is_connection_broken: bool = False  # somebody gave up the connection that a post-copy had
     leaves_destination: bool = False  # a failing move forgets its paused domain there, as after a cut link
+    hangs: bool = False  # when it has failed the call does not return, and the guest stands still, until it is freed
+    freed: threading.Event = field(default_factory=threading.Event)
     is_aborted: bool = False
     wake: threading.Event = field(default_factory=threading.Event)  # it was aborted, or the guest has ended
 
@@ -100,8 +102,23 @@ class Move:
             self.world.reach("switchover", self)
             self._check(guest)
         except BaseException:
+            if self.hangs:
+                self._hang(guest)
             self._cancel(guest)
             raise
+
+    def _hang(self, guest: FakeDomain) -> None:
+        """As QEMU 7.2 after a cancel in the moment of the switchover: see `stuck_move`."""
+        with self.world.changing(self.source.name, self.uuid):
+            guest.set_state(PowerState.PAUSED, "migration")
+            guest.job = JobStats(JobType.FAILED, "migration-out")
+        self.freed.wait(30)
+
+    def free(self) -> list[str]:
+        """Let it end."""
+        is_stuck = self.hangs and not self.freed.is_set()
+        self.freed.set()
+        return ["QEMU waited for ever: freed"] if is_stuck else []
 
     def _switch(self, guest: FakeDomain) -> None:
         """The destination runs the guest, the source keeps the pages that it has not sent."""

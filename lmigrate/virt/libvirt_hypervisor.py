@@ -10,7 +10,7 @@ import structlog
 
 from lmigrate.errors import DomainNotFound, HypervisorError, HypervisorTimeout, HypervisorUnavailable
 from lmigrate.states import PowerState
-from lmigrate.virt import capabilities, names
+from lmigrate.virt import capabilities, names, stuck_move
 from lmigrate.virt.connection import Connection, translated
 from lmigrate.virt.flags import migrate_flags, migrate_params
 from lmigrate.virt.interlocks import interlocks
@@ -110,6 +110,10 @@ class LibvirtHypervisor:
     def abort_job(self, uuid: str) -> None:
         """virDomainAbortJob; nothing to abort is fine, a post-copy is not."""
         self._with_domain("abortJob", uuid, _abort)
+
+    def free_failed_move(self, uuid: str) -> list[str]:
+        """By QEMU's monitor; see `stuck_move`."""
+        return list(self._with_domain("qemuMonitorCommand", uuid, stuck_move.free))
 
     def start_post_copy(self, uuid: str) -> None:
         """virDomainMigrateStartPostCopy."""

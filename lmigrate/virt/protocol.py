@@ -47,6 +47,12 @@ class Hypervisor(Protocol):
     def abort_job(self, uuid: str) -> None:
         """Cancel the running job; no job is fine. Raises HypervisorError once post-copy has begun: there is no way back."""
 
+    def free_failed_move(self, uuid: str) -> list[str]:
+        """Let a move come to its end that has failed, and that libvirt waits for all the same; a sentence for each thing done.
+
+        Only of a guest whose job has ended: what it does would break one that still goes on.
+        """
+
     def start_post_copy(self, uuid: str) -> None:
         """Let the guest run on the destination from now on, its memory follows; the move must have been begun with ``post_copy``.
 

@@ -97,6 +97,7 @@ def test_an_idle_guest_has_no_job(pair: Pair) -> None:
     assert pair.source.job(uuid).type is JobType.NONE
     assert pair.source.completed_job(uuid) is None
     pair.source.abort_job(uuid)
+    assert pair.source.free_failed_move(uuid) == []
     pair.source.set_max_downtime_ms(uuid, 100)
 
 

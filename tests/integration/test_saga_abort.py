@@ -65,6 +65,24 @@ def test_while_the_guest_is_copied(cluster: Cluster) -> None:
     check_cancelled(cluster, migration_id, before)
 
 
+def test_at_the_moment_of_the_switchover_and_qemu_waits_for_ever(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvirt's call did not return, the guest stood still, and nobody was told."""
+    monkeypatch.setattr("lmigrate.migration.monitor.END_PATIENCE_S", 0.05)
+    uuid = cluster.boot("node5", disks=2)
+    before = cluster.snapshot()
+    migration_id = cluster.request(uuid, "node6")
+
+    def abort(move: Move) -> None:
+        move.hangs = True
+        request_abort(uuid, migration_id)
+        move.wait_for_abort()
+
+    cluster.world.at("copying", abort)
+    cluster.deliver()
+    assert "compute_live_migration: QEMU waited for ever: freed" in cluster.events(migration_id)
+    check_cancelled(cluster, migration_id, before)
+
+
 def test_twice_is_once(cluster: Cluster) -> None:
     uuid = cluster.boot("node5")
     before = cluster.snapshot()

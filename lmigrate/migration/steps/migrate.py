@@ -88,6 +88,7 @@ class Migrate(Step):
         if seen.power_state is PowerState.PAUSED and is_stopped_by_move and is_to_run:
             _refuse_second_copy(context)
             context.check_claim()
+            hypervisor.free_failed_move(uuid)  # or libvirt may not let it be resumed
             hypervisor.resume(uuid)
         if known.get("had_autostart") and seen.exists:
             hypervisor.set_autostart(uuid, is_on=True)
