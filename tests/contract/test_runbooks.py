@@ -9,7 +9,7 @@ import pytest
 from lmigrate.states import HoldReason
 
 #: pages about something else than one reason
-OTHERS = {"README", "held-migration", "host-down", "anomaly", "volumes", "leaks"}
+OTHERS = {"README", "held-migration", "host-down", "anomaly", "volumes", "leaks", "untaken-step"}
 
 
 def test_reasons_and_pages_are_the_same(repository: Path) -> None:
