@@ -28,7 +28,8 @@ FORWARD = [
     "post_at_destination",
     "post_at_source",
 ]
-BACK = ["rollback", "observe", "decide", "undo.migrate", "undo.pre_live_migration", "undo.check_source"]
+#: of a move that was not begun yet: nobody has to be asked where the guest is
+BACK = ["rollback", "undo.migrate", "undo.pre_live_migration", "undo.check_source"]
 BACK += ["undo.check_destination", "undo.select_destination", "rolled_back"]
 
 
