@@ -97,8 +97,10 @@ def test_a_post_copy_that_breaks_is_kept_held_and_resumed(lab: Lab, wire: Wire, 
     found = wire.until(migration, lambda found: found["post_copy_broken_at"] is not None)
     assert found["status"] in {"running (post-copy)", "error"}, story(found)
     held = wire.status(migration, "error", deadline_s=240)
-    for part in ("post-copy stands still", "source: paused (postcopy-failed)", "destination: running (postcopy", "--running-on node6"):
+    for part in ("post-copy stands still", "source: paused (postcopy-failed)", "--running-on node6"):
         assert part in held["error"], story(held)
+    # its daemon may not have answered within the rounds that it is given, on a busy machine
+    assert any(f"destination: {said}" in held["error"] for said in ("running (postcopy", "does not answer")), story(held)
     assert guest.states() == {"node5": "paused", "node6": "running"}
     assert halves(lab, guest)["node5"] == "paused (post-copy failed)"
     assert wire.abort(guest.uuid, migration).status_code == 400
