@@ -33,6 +33,7 @@ class Move:
     is_post_copy_ordered: bool = False
     is_connection_broken: bool = False  # somebody gave up the connection that a post-copy had
     leaves_destination: bool = False  # a failing move forgets its paused domain there, as after a cut link
+    is_forgotten: bool = False  # both libvirtds were killed when all was sent: a failing move leaves the guest stopped
     hangs: bool = False  # when it has failed the call does not return, and the guest stands still, until it is freed
     freed: threading.Event = field(default_factory=threading.Event)
     is_aborted: bool = False
@@ -222,7 +223,7 @@ class Move:
             self._forget_incoming()
         with self.world.changing(self.source.name, self.uuid):
             guest.job, guest.move = NO_JOB, None
-            if guest.is_active and guest.reason == "migration":
+            if guest.is_active and guest.reason == "migration" and not self.is_forgotten:
                 guest.set_state(PowerState.RUNNING, "migration-canceled")
 
     def _forget_incoming(self) -> None:

@@ -170,3 +170,12 @@ class WatchedHypervisor(Watched):
             wait_until(lambda: not self._libvirt.job(uuid).is_active, PATIENCE_S)
 
         self._points.call(self._worker, "hypervisor.abort_job", abort)
+
+    def break_post_copy(self, uuid: str) -> None:
+        """Returns when the call that drove it is over, for the same reason."""
+
+        def break_it() -> None:
+            self._libvirt.break_post_copy(uuid)
+            self._moves.settle()
+
+        self._points.call(self._worker, "hypervisor.break_post_copy", break_it)

@@ -76,6 +76,46 @@ def _shows(cluster: WatchedCluster, status: MigrationStatus) -> bool:
     return newest is not None and newest.status is status
 
 
+def the_post_copy_breaks(cluster: WatchedCluster, uuid: str) -> None:
+    """No memory arrives until the worker breaks the connection; when it is resumed, memory arrives until that was seen."""
+    it_is_switched_to_post_copy(cluster, uuid)
+
+    def is_seen(move: Move) -> bool:
+        return _goes_on(cluster, move) if move.spec.is_resume else move.is_connection_broken
+
+    cluster.world.at("post-copy", lambda move: wait_until(lambda: cluster.moves.is_alone or is_seen(move), PATIENCE_S))
+
+
+def _goes_on(cluster: WatchedCluster, move: Move) -> bool:
+    """One more byte; whether the worker has written down that bytes arrive."""
+    guest = cluster.world.domain(move.source.name, move.uuid)
+    guest.job = replace(guest.job, memory_processed_bytes=guest.job.memory_processed_bytes + 1)
+    newest = cluster.newest()
+    return newest is not None and newest.post_copy_broken_at is None
+
+
+def both_libvirtds_die_at_the_end(cluster: WatchedCluster, _uuid: str) -> None:
+    """All is sent, and nobody has said that the destination runs it: the source's libvirtd leaves it stopped, for others to decide."""
+
+    def forget(move: Move) -> None:
+        move.is_forgotten = True
+        raise move.error("Cannot recv data: Connection reset by peer")
+
+    cluster.world.at("switchover", forget)
+
+
+def it_arrives_unfinished(cluster: WatchedCluster, uuid: str) -> None:
+    """The guest was handed over; the destination's libvirtd has neither let it run nor written its definition."""
+
+    def leave_unfinished(move: Move) -> None:
+        with cluster.world.changing(move.destination.name, uuid):
+            arrived = move.destination.domains[uuid]
+            arrived.set_state(PowerState.PAUSED, "migration")
+            arrived.inactive_xml = None
+
+    cluster.world.at("finished", leave_unfinished)
+
+
 def the_source_hangs_at_the_end(cluster: WatchedCluster, _uuid: str) -> None:
     """The guest has moved, and nobody there can say so."""
 
@@ -158,6 +198,7 @@ class Scenario:
 PRIVATE = {"disks": 1, "volume_count": 1, "has_config_drive": True}
 SHARED = {"disks": 1, "volume_count": 1}
 ON_SHARED = {"is_shared": True}
+QUICK_REPAIR = {"post_copy_stall_s": 0.2, "post_copy_retry_max_s": 0.02}
 MUST_FAIL = frozenset({FAILED})
 CHECKS = {"check_destination", "check_source"}
 MOVE = {"migrate", "post_at_destination", "post_at_source"}
@@ -207,6 +248,14 @@ SCENARIOS = (
         cluster={"timeout_action": "force_complete", "permit_post_copy": True, **ON_SHARED},
         works=frozenset({"migrate", "post_at_destination"}),
     ),
+    Scenario(
+        "post-copy-breaks",
+        arrange=the_post_copy_breaks,
+        cluster={"timeout_action": "force_complete", "permit_post_copy": True, **QUICK_REPAIR, **ON_SHARED},
+        works=frozenset({"migrate"}),
+    ),
+    Scenario("left-stopped", FAILED, MUST_FAIL, both_libvirtds_die_at_the_end, cluster=ON_SHARED, works=frozenset({"undo.migrate"})),
+    Scenario("arrives-unfinished", arrange=it_arrives_unfinished, cluster=ON_SHARED, works=frozenset({"post_at_destination"})),
     Scenario(
         "next-host",
         arrange=the_first_host_is_unfit,

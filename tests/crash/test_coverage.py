@@ -14,12 +14,6 @@ from tests.crash.points import DRIVER_READS, HYPERVISOR_READS, Point
 from tests.crash.scenarios import SCENARIOS
 
 LAST_THAT_IS_UNDONE = "post_at_destination"  # up to its switchover
-#: libvirt leaves nothing for these to do on any way that is crashed here: the fake never stops a guest for good, nor forgets a definition
-NOT_NEEDED = {"hypervisor.resume", "hypervisor.define"}
-#: Only when a link has broken, and then again and again, before and after each other: tests/integration/test_saga_post_copy.py,
-#: and tests/lab/test_post_copy.py, where a daemon dies at it.  Or when QEMU waits for ever after a failure, every five seconds:
-#: tests/integration/test_saga_abort.py.
-ONLY_IN_REPAIR = {"hypervisor.break_post_copy", "hypervisor.free_failed_move"}
 NOT_OF_A_MIGRATION = {"storage.create", "storage.delete"}
 
 
@@ -56,7 +50,7 @@ def test_every_effect_on_a_hypervisor_and_on_storage_is_crashed(crashed: list[Po
     }
     for moment in ("before", "after"):
         reached = {point.effect for point in crashed if point.moment == moment}
-        assert known - reached == NOT_NEEDED | ONLY_IN_REPAIR | NOT_OF_A_MIGRATION, moment
+        assert known - reached == NOT_OF_A_MIGRATION, moment
 
 
 def _methods(protocol: type) -> set[str]:
