@@ -180,10 +180,11 @@ run: venv ## Start every process of the Procfile on this machine
 # -- housekeeping ---------------------------------------------------------------------------------
 
 .PHONY: docs
-docs: venv ## Write the generated pages: settings, command line, clients, API reference, operations, API samples
+docs: venv ## Write the generated pages: settings, command line, clients, crashes, API reference, operations, API samples
 	$(BIN)/python docs/settings.py
 	$(BIN)/python docs/cli.py
 	$(BIN)/python -m tests.clients.table
+	$(BIN)/python -m tests.crash.table
 	$(BIN)/python -m api.docs
 	$(BIN)/python -m api.policy_page
 	$(BIN)/python -m tests.contract.api_samples

@@ -155,6 +155,7 @@ class Scenario:
     """One kind of migration.
 
     Attributes:
+        told: what it is, in docs/reliability.md.
         ends: how it ends when nobody dies.
         may_end: how it may end when somebody does.
         arrange: what will go wrong.
@@ -166,6 +167,7 @@ class Scenario:
     """
 
     name: str
+    told: str
     ends: MigrationStatus = COMPLETED
     may_end: frozenset[MigrationStatus] = frozenset({COMPLETED})
     arrange: Act = nothing
@@ -205,11 +207,21 @@ MOVE = {"migrate", "post_at_destination", "post_at_source"}
 RULES = {"rollback", "observe.source", "observe.destination", "decide", "rolled_back", "reconcile"}
 
 SCENARIOS = (
-    Scenario("private-moves", arrange=it_starts_with_its_host, guest=PRIVATE),
-    Scenario("private-fails", FAILED, MUST_FAIL, the_copy_fails_and_leaves_something, guest=PRIVATE),
-    Scenario("shared-moves", cluster=ON_SHARED, guest=SHARED, works=frozenset({*CHECKS, "pre_live_migration", *MOVE})),
+    Scenario("private-moves", "a disk and a config drive are copied, a volume, autostart", arrange=it_starts_with_its_host, guest=PRIVATE),
+    Scenario(
+        "private-fails",
+        "the same, the copy breaks off and leaves a half on the destination",
+        FAILED,
+        MUST_FAIL,
+        the_copy_fails_and_leaves_something,
+        guest=PRIVATE,
+    ),
+    Scenario(
+        "shared-moves", "a shared disk, a volume", cluster=ON_SHARED, guest=SHARED, works=frozenset({*CHECKS, "pre_live_migration", *MOVE})
+    ),
     Scenario(
         "shared-fails",
+        "the same, the copy fails at the switchover",
         FAILED,
         MUST_FAIL,
         the_copy_fails,
@@ -217,9 +229,10 @@ SCENARIOS = (
         guest=SHARED,
         works=frozenset({"undo.migrate", "undo.pre_live_migration", "undo.grant_volumes", "undo.check_destination"}),
     ),
-    Scenario("transient-moves", cluster=ON_SHARED, guest={"is_persistent": False}, works=frozenset(MOVE)),
+    Scenario("transient-moves", "a guest without a definition", cluster=ON_SHARED, guest={"is_persistent": False}, works=frozenset(MOVE)),
     Scenario(
         "source-hangs",
+        "the source's libvirtd hangs just when the guest has left",
         arrange=the_source_hangs_at_the_end,
         afterwards=it_answers_again,
         guest={"disks": 2},
@@ -227,6 +240,7 @@ SCENARIOS = (
     ),
     Scenario(
         "powers-off",
+        "the guest ends by itself in the copy",
         FAILED,
         MUST_FAIL,
         the_guest_powers_off,
@@ -234,30 +248,54 @@ SCENARIOS = (
         works=frozenset({*RULES, "post_at_destination", "undo.post_at_destination", "undo.migrate"}),
     ),
     Scenario(
-        "aborted", CANCELLED, frozenset({CANCELLED, COMPLETED}), the_user_aborts, cluster=ON_SHARED, works=frozenset({*RULES, "migrate"})
+        "aborted",
+        "an abort in the copy, which may come too late",
+        CANCELLED,
+        frozenset({CANCELLED, COMPLETED}),
+        the_user_aborts,
+        cluster=ON_SHARED,
+        works=frozenset({*RULES, "migrate"}),
     ),
     Scenario(
         "forced-moves",
+        "the copy does not end, the policy pauses the guest",
         arrange=the_copy_does_not_end,
         cluster={"timeout_action": "force_complete", **ON_SHARED},
         works=frozenset({"migrate"}),
     ),
     Scenario(
         "post-copy-moves",
+        "the copy does not end, the policy lets the guest run on the destination",
         arrange=it_is_switched_to_post_copy,
         cluster={"timeout_action": "force_complete", "permit_post_copy": True, **ON_SHARED},
         works=frozenset({"migrate", "post_at_destination"}),
     ),
     Scenario(
         "post-copy-breaks",
+        "the same, its connection breaks and is resumed",
         arrange=the_post_copy_breaks,
         cluster={"timeout_action": "force_complete", "permit_post_copy": True, **QUICK_REPAIR, **ON_SHARED},
         works=frozenset({"migrate"}),
     ),
-    Scenario("left-stopped", FAILED, MUST_FAIL, both_libvirtds_die_at_the_end, cluster=ON_SHARED, works=frozenset({"undo.migrate"})),
-    Scenario("arrives-unfinished", arrange=it_arrives_unfinished, cluster=ON_SHARED, works=frozenset({"post_at_destination"})),
+    Scenario(
+        "left-stopped",
+        "all is sent, both libvirtds are killed, the guest stands still on the source",
+        FAILED,
+        MUST_FAIL,
+        both_libvirtds_die_at_the_end,
+        cluster=ON_SHARED,
+        works=frozenset({"undo.migrate"}),
+    ),
+    Scenario(
+        "arrives-unfinished",
+        "the guest arrives without its definition and stands still",
+        arrange=it_arrives_unfinished,
+        cluster=ON_SHARED,
+        works=frozenset({"post_at_destination"}),
+    ),
     Scenario(
         "next-host",
+        "the first host's CPU is unfit, the next one takes the guest",
         arrange=the_first_host_is_unfit,
         hosts=("node5", "node6", "node7"),
         requested=None,
