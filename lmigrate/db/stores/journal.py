@@ -72,9 +72,14 @@ def find(session: Session, migration_id: int, attempt: int, name: str) -> Migrat
 
 
 def claim(session: Session, migration_id: int, attempt: int, name: str, claimant: Claimant) -> bool:
-    """READY, or RUNNING with a lost lease → RUNNING.  False: somebody else has it, or it is not its turn."""
+    """READY, or RUNNING with a lost lease → RUNNING.  False: somebody else has it, or it is not its turn.
+
+    Only a try that failed has a pause before the next.  Two machines' ideas of the database's clock differ by some
+    milliseconds, and the next step's message is quicker than that: its moment is not asked for.
+    """
     now = utcnow()
-    ready = and_(MigrationStep.state == StepState.READY, or_(MigrationStep.ready_at.is_(None), MigrationStep.ready_at <= now))
+    due = or_(MigrationStep.error.is_(None), MigrationStep.ready_at.is_(None), MigrationStep.ready_at <= now)
+    ready = and_(MigrationStep.state == StepState.READY, due)
     statement = (
         update(MigrationStep)
         .where(_is_step(migration_id, attempt, name), or_(ready, _lost(StepState.RUNNING, now)))
@@ -189,8 +194,8 @@ def finish_undo(session: Session, step: MigrationStep) -> bool:
 
 
 def release_undo(session: Session, step: MigrationStep, message: str) -> bool:
-    """Give a failed undo back, to be tried again: UNDOING with a lease that is over."""
-    return _guarded(session, step, StepState.UNDOING, finished=False, lease_until=utcnow(), error=message)
+    """Give a failed undo back, to be tried again: UNDOING with a lease that is over, by everybody's clock."""
+    return _guarded(session, step, StepState.UNDOING, finished=False, lease_until=utcnow() - timedelta(seconds=1), error=message)
 
 
 def to_undo(steps: Sequence[MigrationStep]) -> list[MigrationStep]:

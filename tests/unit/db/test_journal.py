@@ -115,6 +115,26 @@ def test_a_step_that_waits_before_its_next_try(migration_id: int) -> None:
     assert (row(migration_id).error, row(migration_id).tries) == (None, 2)
 
 
+def test_the_next_step_is_claimed_at_once_though_another_machine_made_it_ready(migration_id: int) -> None:
+    """That machine's idea of the database's clock was ahead of ours by some milliseconds: all of the chain found nothing to do."""
+    with writing() as session:
+        session.execute(update(MigrationStep).where(MigrationStep.position == 0).values(ready_at=utcnow() + timedelta(seconds=60)))
+    assert claim(migration_id, "a")
+
+
+def test_an_undo_that_was_given_back_is_claimed_at_once_by_a_clock_that_is_behind(
+    migration_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert claim(migration_id, "a")
+    assert do(journal.claim_undo, migration_id, 1, "first", claimant("b")) is False
+    assert do(journal.fail, row(migration_id), "Code", "why")
+    assert do(journal.claim_undo, migration_id, 1, "first", claimant("b"))
+    assert do(journal.release_undo, row(migration_id), "why")
+    behind = utcnow() - timedelta(milliseconds=500)
+    monkeypatch.setattr("lmigrate.db.stores.journal.utcnow", lambda: behind)
+    assert do(journal.claim_undo, migration_id, 1, "first", claimant("c"))
+
+
 def test_finish_writes_the_facts_and_readies_the_next(migration_id: int) -> None:
     assert claim(migration_id, "a")
     assert do(journal.finish, row(migration_id), {"made": ["x"]})
