@@ -5,18 +5,17 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 
 from lmigrate.clock import monotonic_s
-from lmigrate.faults import HELD
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.guests.spec import DiskSpec
 from lmigrate.lab.topology import Lab
 from tests.lab.conftest import StartGuest
 from tests.lab.moves import assert_home, assert_moved, other
+from tests.lab.points import hold
 from tests.lab.wire import Wire, eventually, story
 from tests.lab.world import World, assert_unchanged
 from tests.wrong_clock import wrong_clock
@@ -44,13 +43,6 @@ def hung(lab: Lab, wire: Wire, host: str) -> Iterator[None]:
     finally:
         lab.host(host).kill("libvirtd", signal.SIGCONT)
     eventually(f"{host} is up", lambda: not is_down(wire, host))
-
-
-def hold(lab: Lab, point: str) -> Path:
-    """Whoever comes to the fail point waits there as long as the file exists that is returned."""
-    path = lab.faults_dir / f"step.{point}.before_do"
-    path.write_text("hold")
-    return path.with_name(path.name + HELD)
 
 
 @pytest.mark.one_database
@@ -81,7 +73,7 @@ def test_a_libvirtd_that_hangs_during_the_copy(lab: Lab, wire: Wire, start: Star
 @pytest.mark.parametrize("step", ["post_at_destination", "post_at_source"])
 def test_what_only_goes_forward_waits_for_a_libvirtd_that_hangs(lab: Lab, wire: Wire, guest: Guest, step: str) -> None:
     home, began = wire.server(guest.uuid)["host"], monotonic_s()
-    waiting = hold(lab, step)
+    waiting = hold(lab, f"step.{step}.before_do")
     migration = wire.begin(guest.uuid, other(home))
     eventually("the guest has arrived", waiting.exists)
     with hung(lab, wire, other(home) if step == "post_at_destination" else home):
@@ -101,7 +93,7 @@ def test_a_disk_that_fills_up_on_the_destination(lab: Lab, wire: Wire, start: St
     steps = [f"cp -a {base} /run/base", f"mount -t tmpfs -o size=16m,nr_inodes=64 tmpfs {path}", f"mv /run/base {base}"]
     node6.run(["sh", "-c", " && ".join(steps)], check=True)
     try:
-        waiting = hold(lab, step)
+        waiting = hold(lab, f"step.{step}.before_do")
         migration = wire.begin(guest.uuid, "node6")
         eventually("the checks have passed", waiting.exists)
         node6.run(["dd", "if=/dev/zero", f"of={path}/filler", "bs=64k"])

@@ -8,6 +8,7 @@ from lmigrate.clock import monotonic_s
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.topology import Lab
 from tests.lab.moves import assert_moved, other
+from tests.lab.points import inject
 from tests.lab.wire import Wire, eventually, story
 from tests.lab.world import World, assert_unchanged
 
@@ -51,16 +52,11 @@ def lab_kind() -> str:
     return "private"
 
 
-def inject(lab: Lab, point: str, action: str) -> None:
-    """What happens at a fail point from now on."""
-    (lab.faults_dir / f"step.{point}").write_text(action)
-
-
 @pytest.mark.parametrize("point", BEFORE_SWITCHOVER)
 def test_a_failure_before_the_switchover_leaves_nothing_behind(lab: Lab, wire: Wire, guest: Guest, point: str) -> None:
     home = wire.server(guest.uuid)["host"]
     contents, before, began = guest.disk_checksums(home), World.of(lab), monotonic_s()
-    inject(lab, point, "raise once")
+    inject(lab, f"step.{point}", "raise once")
     ended = wire.move(guest.uuid, other(home))
     assert ended["status"] == "failed", story(ended)
     assert f"Injected by a fail point: step.{point}" in ended["error"]
@@ -75,7 +71,7 @@ def test_a_failure_before_the_switchover_leaves_nothing_behind(lab: Lab, wire: W
 def test_a_failure_after_the_switchover_goes_forward(lab: Lab, wire: Wire, guest: Guest, point: str) -> None:
     home = wire.server(guest.uuid)["host"]
     contents, began = guest.disk_checksums(home), monotonic_s()
-    inject(lab, point, "raise once")
+    inject(lab, f"step.{point}", "raise once")
     ended = wire.move(guest.uuid, other(home))
     assert any(f"step.{point}" in str(event["details"]) for event in ended["events"]), story(ended)
     assert_moved(lab, wire, guest, ended, since=began)
@@ -85,7 +81,7 @@ def test_a_failure_after_the_switchover_goes_forward(lab: Lab, wire: Wire, guest
 @pytest.mark.parametrize("point", LOST_TELLING)
 def test_a_chain_that_breaks_between_two_steps_is_taken_up_again(lab: Lab, wire: Wire, guest: Guest, point: str) -> None:
     home, began = wire.server(guest.uuid)["host"], monotonic_s()
-    inject(lab, point, "raise once")
+    inject(lab, f"step.{point}", "raise once")
     ended = wire.move(guest.uuid, other(home))
     assert any(event["event"] == "reconcile" for event in ended["events"]), story(ended)
     assert_moved(lab, wire, guest, ended, since=began)
@@ -93,9 +89,9 @@ def test_a_chain_that_breaks_between_two_steps_is_taken_up_again(lab: Lab, wire:
 
 def test_an_undo_that_fails_is_tried_again(lab: Lab, wire: Wire, guest: Guest) -> None:
     home, before = wire.server(guest.uuid)["host"], World.of(lab)
-    inject(lab, "pre_live_migration.after_do", "raise once")
-    (lab.faults_dir / "undo.pre_live_migration.before").write_text("raise once")
-    (lab.faults_dir / "undo.check_destination.after").write_text("raise once")
+    inject(lab, "step.pre_live_migration.after_do", "raise once")
+    inject(lab, "undo.pre_live_migration.before", "raise once")
+    inject(lab, "undo.check_destination.after", "raise once")
     ended = wire.move(guest.uuid, other(home))
     assert ended["status"] == "failed", story(ended)
     assert list(lab.faults_dir.iterdir()) == []
@@ -104,7 +100,7 @@ def test_an_undo_that_fails_is_tried_again(lab: Lab, wire: Wire, guest: Guest) -
 
 def test_a_conductor_that_dies_is_replaced_and_the_migration_finished(lab: Lab, wire: Wire, guest: Guest) -> None:
     home, began = wire.server(guest.uuid)["host"], monotonic_s()
-    inject(lab, "select_destination.after_do", "kill once")
+    inject(lab, "step.select_destination.after_do", "kill once")
     migration = wire.begin(guest.uuid, other(home))
     eventually("the conductor is dead", lambda: lab.pid_of("conductor") is None)
     lab.start_daemon("conductor")
@@ -115,7 +111,7 @@ def test_a_conductor_that_dies_is_replaced_and_the_migration_finished(lab: Lab, 
 def test_a_killed_worker_is_replaced_and_the_migration_finished(lab: Lab, wire: Wire, guest: Guest, point: str) -> None:
     home = wire.server(guest.uuid)["host"]
     contents, began = guest.disk_checksums(home), monotonic_s()
-    inject(lab, point, "kill once")
+    inject(lab, f"step.{point}", "kill once")
     ended = wire.move(guest.uuid, other(home))
     assert any(step["tries"] > 1 for step in ended["steps"]), story(ended)
     assert_moved(lab, wire, guest, ended, since=began)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from lmigrate.clock import monotonic_s
-from lmigrate.faults import HELD
 from lmigrate.lab import services
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.topology import Lab
 from tests.lab.moves import assert_home, assert_moved, other
+from tests.lab.points import hold
 from tests.lab.tap import Sent, Tap
 from tests.lab.wire import Json, Wire, eventually, story
 from tests.lab.world import World, assert_unchanged
@@ -114,9 +114,7 @@ def test_messages_of_ended_migrations_change_nothing(lab: Lab, wire: Wire, guest
 def test_redis_loses_everything_twice(lab: Lab, wire: Wire, guest: Guest, tap: Tap) -> None:
     """First while a message waits for a conductor that is away, then between two steps."""
     began, home = monotonic_s(), wire.server(guest.uuid)["host"]
-    point = lab.faults_dir / "step.check_source.after_commit"
-    held = point.with_name(f"{point.name}{HELD}")
-    point.write_text("hold")
+    held = hold(lab, "step.check_source.after_commit")
     lab.kill("conductor")
     eventually("the conductor is dead", lambda: lab.pid_of("conductor") is None)
     migration = wire.begin(guest.uuid, other(home))

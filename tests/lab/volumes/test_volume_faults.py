@@ -10,6 +10,7 @@ import pytest
 from lmigrate.clock import monotonic_s, sleep_s
 from lmigrate.lab.topology import Lab
 from tests.lab.moves import assert_moved, other
+from tests.lab.points import hold, inject, standing_at
 from tests.lab.volumes.carrier import Carrier, access, assert_access_unchanged, libvirt_secrets, secrets_out_of_place, tgtadm
 from tests.lab.volumes.conftest import LOCAL, StartCarrier
 from tests.lab.wire import Json, Wire, eventually, story
@@ -31,6 +32,8 @@ STORAGE_KILLS = ["grant.before", "grant.after", "step.grant_volumes.after_do", "
 UNDO_KILLS = ["undo.grant_volumes.san1.before", "revoke.before", "revoke.after", "undo.grant_volumes.san1.after"]
 HOST_KILLS = ["step.pre_live_migration.before_do", "step.pre_live_migration.after_do"]
 FORWARD_KILLS = ["revoke.before", "revoke.after", "step.revoke_volumes.after_do"]
+ABORTS = ["step.grant_volumes.before_do", "grant.after"]
+ABOUT_TO_PREPARE = "step.pre_live_migration.before_do"
 LAST_STRAW = "step.migrate.before_do"
 
 
@@ -51,20 +54,16 @@ def storage_is_kept_running(lab: Lab) -> Iterator[None]:
     thread.join()
 
 
-def inject(lab: Lab, point: str, action: str) -> None:
-    (lab.faults_dir / point).write_text(action)
-
-
 def assert_fails_and_leaves_no_trace(lab: Lab, wire: Wire, carrier: Carrier, said: str, meddle: Callable[[], None] | None = None) -> Json:
     """A move that fails; everything is as before. ``meddle`` runs while the destination is about to prepare."""
     home = wire.server(carrier.uuid)["host"]
     world, before = World.of(lab), access(lab)
-    if meddle is not None:
-        inject(lab, "step.pre_live_migration.before_do", "sleep 1.5 once")
+    held = None if meddle is None else hold(lab, ABOUT_TO_PREPARE)
     migration = wire.begin(carrier.uuid, other(home))
-    if meddle is not None:
-        eventually("access was granted", lambda: carrier.let_in() == [["node5", "node6"]] * 3)
-        meddle()
+    if meddle is not None and held is not None:
+        with standing_at(held):
+            assert carrier.let_in() == [["node5", "node6"]] * 3
+            meddle()
     ended = wire.end(migration)
     assert ended["status"] == "failed", story(ended)
     assert said in ended["error"], story(ended)
@@ -93,6 +92,22 @@ def test_a_second_try_right_after_a_failure_moves(lab: Lab, wire: Wire, carrier:
     inject(lab, "step.migrate.before_do", "raise once")
     assert_fails_and_leaves_no_trace(lab, wire, carrier, "Injected")
     assert_moves(lab, wire, carrier)
+
+
+@pytest.mark.parametrize("point", ABORTS)
+def test_an_abort_while_access_is_granted_leaves_no_trace(lab: Lab, wire: Wire, carrier: Carrier, point: str) -> None:
+    home = wire.server(carrier.uuid)["host"]
+    world, before = World.of(lab), access(lab)
+    held = hold(lab, point)
+    migration = wire.begin(carrier.uuid, other(home))
+    with standing_at(held):
+        wire.status(migration, "preparing")
+        answer = wire.abort(carrier.uuid, migration)
+        assert answer.status_code == 202, answer.text
+    ended = wire.end(migration)
+    assert ended["status"] == "cancelled", story(ended)
+    assert_access_unchanged(lab, before)
+    assert_unchanged(lab, world)
 
 
 @pytest.mark.parametrize("point", UNDOS)
@@ -151,14 +166,14 @@ def test_a_wrong_chap_secret_is_refused(lab: Lab, wire: Wire, carrier: Carrier) 
 def test_libvirt_itself_fails_to_move(lab: Lab, wire: Wire, carrier: Carrier) -> None:
     home = wire.server(carrier.uuid)["host"]
     world, before = World.of(lab), access(lab)
-    inject(lab, "step.migrate.before_do", "sleep 1.5 once")
+    held = hold(lab, LAST_STRAW)
     migration = wire.begin(carrier.uuid, other(home))
     node = lab.host(other(home))
-    eventually("the move is about to begin", lambda: wire.get(f"/v1/migrations/{migration}")["status"] == "running")
-    new = libvirt_secrets(node).keys() - before["secrets"][node.name].keys()
-    assert len(new) == 3
-    for uuid in new:
-        node.virsh("secret-undefine", uuid)  # the destination's QEMU cannot log in now
+    with standing_at(held):
+        new = libvirt_secrets(node).keys() - before["secrets"][node.name].keys()
+        assert len(new) == 3
+        for uuid in new:
+            node.virsh("secret-undefine", uuid)  # the destination's QEMU cannot log in now
     ended = wire.end(migration)
     assert ended["status"] == "failed", story(ended)
     assert_access_unchanged(lab, before)
@@ -169,12 +184,13 @@ def test_libvirt_itself_fails_to_move(lab: Lab, wire: Wire, carrier: Carrier) ->
 def test_a_volume_that_is_removed_under_way_fails_the_move(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
     carrier = carry(2)
     world = World.of(lab)
-    inject(lab, "step.pre_live_migration.before_do", "sleep 1.5 once")
+    held = hold(lab, ABOUT_TO_PREPARE)
     migration = wire.begin(carrier.uuid, "node6")
-    eventually("access was granted", lambda: carrier.let_in() == [["node5", "node6"]] * 2)
-    gone = carrier.targets()[1]
-    tgtadm(lab, "delete", "target", "--tid", str(gone.tid), "--force")
-    carrier.volumes[1].path.unlink()
+    with standing_at(held):
+        assert carrier.let_in() == [["node5", "node6"]] * 2
+        gone = carrier.targets()[1]
+        tgtadm(lab, "delete", "target", "--tid", str(gone.tid), "--force")
+        carrier.volumes[1].path.unlink()
     ended = wire.end(migration)
     assert ended["status"] == "failed", story(ended)
     assert "(vdc) cannot be reached from here" in ended["error"]
@@ -183,10 +199,8 @@ def test_a_volume_that_is_removed_under_way_fails_the_move(lab: Lab, wire: Wire,
     assert_unchanged(lab, world)
 
 
-def restart_tgtd(lab: Lab, dead_s: float = 1.0) -> None:
-    """tgtd dies and comes back, knowing nothing; so does the storage daemon, which tells it all again."""
-    lab.kill("tgtd")
-    sleep_s(dead_s)
+def revive_tgtd(lab: Lab) -> None:
+    """tgtd comes back, knowing nothing; so does the storage daemon, which tells it all again."""
     lab.start_daemon("tgtd")
     lab.kill("storage")
     lab.start_daemon("storage")
@@ -195,10 +209,13 @@ def restart_tgtd(lab: Lab, dead_s: float = 1.0) -> None:
 def test_tgtd_dies_while_the_destination_prepares(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
     carrier, began = carry(2), monotonic_s()
     world = World.of(lab)
-    inject(lab, "step.pre_live_migration.before_do", "sleep 1.5 once")
+    held = hold(lab, ABOUT_TO_PREPARE)
     migration = wire.begin(carrier.uuid, "node6")
-    eventually("access was granted", lambda: carrier.let_in() == [["node5", "node6"]] * 2)
-    restart_tgtd(lab, dead_s=3)
+    with standing_at(held):
+        assert carrier.let_in() == [["node5", "node6"]] * 2
+        lab.kill("tgtd")
+    wire.until(migration, lambda found: found["phase"] == "rolling-back")
+    revive_tgtd(lab)
     ended = wire.end(migration)
     assert ended["status"] == "failed", story(ended)
     eventually("tgtd lets in whom it let in before", lambda: carrier.let_in() == [["node5"]] * 2, 40)
@@ -216,7 +233,9 @@ def test_tgtd_dies_during_the_copy(lab: Lab, wire: Wire, carry: StartCarrier, sl
     carrier, began = carry(2, kind="linux", memory_mib=160, disks=(LOCAL,)), monotonic_s()
     migration = wire.begin(carrier.uuid, "node6")
     wire.until(migration, lambda found: found["progress"]["memory_processed_bytes"] > 0)
-    restart_tgtd(lab)
+    lab.kill("tgtd")
+    sleep_s(1.0)
+    revive_tgtd(lab)
     ended = wire.end(migration, 90)
     home = {"completed": "node6", "failed": "node5"}[ended["status"]]
     assert carrier.guest.states() == {home: "running"}
