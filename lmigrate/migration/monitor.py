@@ -88,9 +88,13 @@ class Monitor:
         self._ended_s = now_s
         for sentence in self.context.hypervisor.free_failed_move(self.context.instance.uuid):
             log.warning(sentence)
-            with writing() as session:
-                migration = migrations.get(session, self.context.migration.id)
-                actions.record(session, migration, "compute_live_migration", sentence, host=self.context.place)
+            self._record(sentence)
+
+    def _record(self, sentence: str) -> None:
+        """For whoever reads the migration's events."""
+        with writing() as session:
+            migration = migrations.get(session, self.context.migration.id)
+            actions.record(session, migration, "compute_live_migration", sentence, host=self.context.place)
 
     def _tell(self, reason: str) -> None:
         """Once for each reason: a libvirtd that hangs is looked at twice a second."""
@@ -162,6 +166,7 @@ class Monitor:
             self.context.keep({"is_paused_by_us": True})  # before the pause: whoever undoes it must know
             hypervisor.pause(uuid)
             self.was_paused = True
+            self._record(f"the guest is paused so that its copy ends: {choice.reason}")
         elif choice.action is Action.POST_COPY:
             self._start_post_copy(choice.reason)
 

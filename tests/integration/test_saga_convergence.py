@@ -44,8 +44,11 @@ def test_the_timeout_pauses_the_guest_and_it_arrives_running(database: str, tmp_
     cluster = Cluster(tmp_path, "node5", "node6", timeout_action="force_complete")
     uuid = cluster.boot("node5")
     never_ends(cluster, uuid)
-    cluster.check_moved(cluster.migrate(uuid, "node6"), "node5", "node6")
+    migration = cluster.migrate(uuid, "node6")
+    cluster.check_moved(migration, "node5", "node6")
     assert cluster.world.domain("node6", uuid).power_state is PowerState.RUNNING
+    told = [event for event in cluster.events(migration.id) if "the guest is paused so that its copy ends: not completed after" in event]
+    assert len(told) == 1
 
 
 def test_a_guest_that_the_policy_paused_runs_again_after_a_failure(database: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.lab.labs import TICKS_HZ, Labs
 from tests.lab.wire import Wire
 
 StartGuest = Callable[..., Guest]
+Restart = Callable[[dict[str, str]], None]
 _numbers = itertools.count(1)
 
 
@@ -69,6 +70,19 @@ def start(lab: Lab, wire: Wire) -> Iterator[StartGuest]:
             return guest
 
         yield begin
+
+
+@pytest.fixture
+def restart(lab: Lab) -> Iterator[Restart]:
+    """Kill node5's daemon and start it with other settings; at the end with those of the lab, and over mended links."""
+
+    def begin_anew(settings: dict[str, str]) -> None:
+        lab.host("node5").kill("host")
+        assert lab.start_daemon("host", "node5", settings)
+
+    yield begin_anew
+    lab.join()
+    begin_anew({})
 
 
 class Wanderer:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from lmigrate.clock import monotonic_s
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.topology import Lab
-from tests.lab.conftest import StartGuest
+from tests.lab.conftest import Restart, StartGuest
 from tests.lab.moves import assert_home, assert_moved
 from tests.lab.wire import NEWEST, Json, Wire, eventually, story
 
@@ -24,20 +22,6 @@ SLOW = {
     "LMIGRATE_MIGRATION__POST_COPY_RETRY_MAX_S": "2",
 }
 RESIGNED = {"LMIGRATE_MIGRATION__POST_COPY_RECOVERY_TIMEOUT_S": "3"}
-Restart = Callable[..., None]
-
-
-@pytest.fixture
-def restart(lab: Lab) -> Iterator[Restart]:
-    """Kill the source's daemon and start it with other settings; at the end with those of the lab."""
-
-    def begin_anew(settings: dict[str, str]) -> None:
-        lab.host("node5").kill("host")
-        assert lab.start_daemon("host", "node5", settings)
-
-    yield begin_anew
-    lab.join()
-    begin_anew({})
 
 
 def in_post_copy(wire: Wire, start: StartGuest) -> tuple[Guest, int]:
