@@ -13,6 +13,7 @@ from lmigrate.virt.fake_domain import NO_JOB, FakeDomain
 from lmigrate.virt.fake_move import Move
 from lmigrate.virt.fake_world import FakeHost, FakeWorld
 from lmigrate.virt.types import DomainInfo, HostFacts, JobStats, MigrateSpec, Secret
+from lmigrate.virt.xml.backup import backup_obstacle
 from lmigrate.virt.xml.document import parse
 
 
@@ -74,9 +75,9 @@ class FakeHypervisor:
         Move(self._world, self._host("migrate"), spec).run()
 
     def interlocks(self, uuid: str) -> list[str]:
-        """What the test put there."""
-        self._domain("blockJobInfo", uuid)
-        return list(self._host("blockJobInfo").interlocks)
+        """A backup; block jobs and snapshots are not kept here."""
+        backup_xml = self._domain("blockJobInfo", uuid).backup_xml
+        return [] if backup_xml is None else [backup_obstacle(backup_xml)]
 
     def read_disk(self, uri: str, uuid: str, device_name: str, size_bytes: int) -> Iterator[bytes]:
         """The file itself: all hosts of a world are one machine."""
@@ -103,9 +104,10 @@ class FakeHypervisor:
         return [] if move is None else move.free()
 
     def abort_job(self, uuid: str) -> None:
-        """The move fails when it next looks."""
+        """The move fails when it next looks; a backup ends."""
         with self._world.lock:
             domain = self._domain("abort_job", uuid)
+            domain.end_backup()
             move = domain.move
             if domain.is_half and domain.job.is_active:
                 raise self._invalid("cannot abort migration in post-copy mode")

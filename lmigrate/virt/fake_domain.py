@@ -32,6 +32,7 @@ class FakeDomain:
     autostart: bool = False
     move: Move | None = None  # the running migrateToURI3
     has_inactive_images: bool = False  # it arrived paused: QEMU takes the disks only when it is let run
+    backup_xml: str | None = None  # a backup of its disks runs
 
     @property
     def xml(self) -> str:
@@ -63,9 +64,21 @@ class FakeDomain:
         """QEMU ends.  Whether a definition is left."""
         if self.move is not None:
             self.move.wake.set()
-        self.active_xml, self.job = None, NO_JOB
+        self.active_xml, self.job, self.backup_xml = None, NO_JOB, None
         self.set_state(PowerState.SHUTOFF, reason)
         return self.inactive_xml is not None
+
+    def begin_backup(self, mode: str) -> None:
+        """``push`` or ``pull``: of all its disks, until it is aborted."""
+        names = [disk.device_name for disk in domain_xml.disks(parse(self.xml))]
+        disks = "".join(f"<disk name='{name}' backup='yes' type='file'/>" for name in names)
+        self.backup_xml = f"<domainbackup mode='{mode}'><disks>{disks}</disks></domainbackup>"
+        self.job = JobStats(JobType.UNBOUNDED, "backup")
+
+    def end_backup(self) -> None:
+        """None is fine."""
+        if self.backup_xml is not None:
+            self.backup_xml, self.job = None, NO_JOB
 
     def progress(self, iteration: int, iterations: int) -> None:
         """The copy's statistics after ``iteration`` of ``iterations``."""

@@ -32,7 +32,6 @@ class FakeHost:
         self.domains: dict[str, FakeDomain] = {}
         self.listeners: list[Changed] = []
         self.secrets: dict[str, Secret] = {}
-        self.interlocks: list[str] = []  # what the host says of each of its guests
         self.is_hung = False  # libvirtd does not answer any more
         self.is_unreachable = False  # libvirtd is away, also for the other hosts
         self.unfit_cpu: str | None = None  # why no guest's CPU can run here

@@ -75,7 +75,7 @@ class LibvirtHypervisor:
         return self._call("compareHypervisorCPU", lambda connection: capabilities.compare_cpu(connection, cpu_xml, virt_type))
 
     def interlocks(self, uuid: str) -> list[str]:
-        """blockJobInfo of each disk, and the number of snapshots."""
+        """blockJobInfo of each disk, the backup, and the number of snapshots."""
         return self._with_domain("blockJobInfo", uuid, interlocks)
 
     def read_disk(self, uri: str, uuid: str, device_name: str, size_bytes: int) -> Iterator[bytes]:

@@ -28,6 +28,7 @@ Side = Literal["source", "destination"]
 
 
 #: at 1 MiB/s that is copied for longer than a test looks
+DISK_BYTES = 4 << 20
 GROWTH_KIB = 12 << 10
 #: QEMU needs some 35 MiB itself, and the guest fills 40
 FULL_KIB = 70 << 10
@@ -55,8 +56,11 @@ class Pair(Protocol):
     destination: Hypervisor
     destination_uri: str
 
-    def boot(self, *, is_persistent: bool = True, is_paused: bool = False) -> str:
+    def boot(self, *, is_persistent: bool = True, is_paused: bool = False, has_disk: bool = False) -> str:
         """A running guest on the source; its UUID."""
+
+    def begin_pull_backup(self, uuid: str) -> None:
+        """Of its disk; it has no end of its own."""
 
     def warm_up(self) -> None:
         """Wait until a guest has something to copy."""
@@ -94,13 +98,15 @@ def spec(pair: Pair, uuid: str, mark: str, *, is_persistent: bool = True, bandwi
     )
 
 
-def guest_xml(uuid: str, virt_type: str, rom: str | None) -> str:
+def guest_xml(uuid: str, virt_type: str, rom: str | None, disk: Path | None = None) -> str:
+    driver = "<driver name='qemu' type='raw'/>"
+    vda = f"<disk type='file'>{driver}<source file='{disk}'/><target dev='vda' bus='virtio'/></disk>" if disk else ""
     loader = f"<loader readonly='yes' type='rom'>{rom}</loader>" if rom else ""
     return f"""\
 <domain type='{virt_type}'>
   <name>guest-{uuid}</name><uuid>{uuid}</uuid><memory unit='MiB'>{MEMORY_MIB}</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc-i440fx-7.2'>hvm</type>{loader}</os>
-  <devices><emulator>/usr/bin/qemu-system-x86_64</emulator><memballoon model='none'/></devices>
+  <devices><emulator>/usr/bin/qemu-system-x86_64</emulator><memballoon model='none'/>{vda}</devices>
 </domain>
 """
 
@@ -115,9 +121,12 @@ class FakePair:
         self.destination: Hypervisor = FakeHypervisor(self.world, "node6")
         self.destination_uri = "qemu+tcp://node6/system"
 
-    def boot(self, *, is_persistent: bool = True, is_paused: bool = False) -> str:
-        xml = guest_xml(new_uuid(), "kvm", None)
+    def boot(self, *, is_persistent: bool = True, is_paused: bool = False, has_disk: bool = False) -> str:
+        xml = guest_xml(new_uuid(), "kvm", None, Path("/nowhere/disk") if has_disk else None)
         return self.world.boot("node5", xml, is_persistent=is_persistent, is_paused=is_paused)
+
+    def begin_pull_backup(self, uuid: str) -> None:
+        self.world.domain("node5", uuid).begin_backup("pull")
 
     def warm_up(self) -> None:
         pass
@@ -160,11 +169,11 @@ class LibvirtPair:
         self.destination: Hypervisor = LibvirtHypervisor(self.destination_uri, hosts.destination, 15)
         self._uuids: list[str] = []
 
-    def boot(self, *, is_persistent: bool = True, is_paused: bool = False) -> str:
+    def boot(self, *, is_persistent: bool = True, is_paused: bool = False, has_disk: bool = False) -> str:
         uuid = new_uuid()
         self._uuids.append(uuid)
         file = self._directory / f"{uuid}.xml"
-        file.write_text(guest_xml(uuid, self._hosts.virt_type, self._hosts.rom))
+        file.write_text(guest_xml(uuid, self._hosts.virt_type, self._hosts.rom, self._disk(uuid) if has_disk else None))
         paused = ["--paused"] if is_paused else []
         commands = [["define", str(file)], ["start", uuid, *paused]] if is_persistent else [["create", str(file), *paused]]
         for command in commands:
@@ -182,6 +191,19 @@ class LibvirtPair:
         argv = ["virsh", "--quiet", "--connect", "qemu:///system", "dommemstat", uuid]
         told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
         return {name: int(value) for name, value in map(str.split, told.splitlines())}["rss"]
+
+    def _disk(self, uuid: str) -> Path:
+        """Beside the guest's ROM, where QEMU may write."""
+        path = Path(self._hosts.rom).parent / f"{uuid}.raw"
+        path.write_bytes(bytes(DISK_BYTES))
+        return path
+
+    def begin_pull_backup(self, uuid: str) -> None:
+        file, beside = self._directory / f"{uuid}-backup.xml", Path(self._hosts.rom).parent
+        server = f"<server transport='unix' socket='{beside}/{uuid[:8]}.sock'/>"
+        disk = f"<disk name='vda' type='file'><scratch file='{beside}/{uuid}.scratch'/></disk>"
+        file.write_text(f"<domainbackup mode='pull'>{server}<disks>{disk}</disks></domainbackup>")
+        self._virsh("source", "backup-begin", uuid, str(file))
 
     def never_end(self) -> None:
         """The guest's memory is filled, and the tests ask for 1 MiB/s."""

@@ -101,6 +101,19 @@ def test_an_idle_guest_has_no_job(pair: Pair) -> None:
     pair.source.set_max_downtime_ms(uuid, 100)
 
 
+def test_a_backup_is_an_obstacle_until_it_ends(pair: Pair) -> None:
+    uuid = pair.boot(has_disk=True)
+    assert pair.source.interlocks(uuid) == []
+    pair.begin_pull_backup(uuid)
+    (reason,) = pair.source.interlocks(uuid)
+    assert reason == "a backup of vda runs (pull mode): it has no end of its own: whoever reads it ends it (virsh domjobabort)"
+    job = pair.source.job(uuid)
+    assert (job.is_active, job.is_migration, job.operation) == (True, False, "backup")
+    pair.source.abort_job(uuid)
+    until(lambda: pair.source.interlocks(uuid) == [] and not pair.source.job(uuid).is_active)
+    assert state(pair.source, uuid) == (PowerState.RUNNING, "booted")
+
+
 def test_pause_and_resume(pair: Pair) -> None:
     uuid = pair.boot()
     pair.source.pause(uuid)

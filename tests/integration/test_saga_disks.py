@@ -101,6 +101,24 @@ def test_a_disk_that_would_be_left_behind_is_refused(cluster: Cluster, disk: str
     assert cluster.snapshot() == before
 
 
+@pytest.mark.parametrize(
+    ("mode", "remedy"),
+    [("push", "wait for its end, or cancel it (virsh domjobabort)"), ("pull", "whoever reads it ends it (virsh domjobabort)")],
+)
+def test_a_backup_of_its_disks_is_waited_for(cluster: Cluster, mode: str, remedy: str) -> None:
+    uuid = cluster.boot("node5", disks=2)
+    guest = cluster.world.domain("node5", uuid)
+    guest.begin_backup(mode)
+    before = cluster.snapshot()
+    migration = cluster.migrate(uuid, "node6")
+    assert (migration.status, migration.error_code) == (MigrationStatus.FAILED, "NotMigratable")
+    assert f"a backup of vda, vdb runs ({mode} mode)" in (migration.error or "")
+    assert (migration.error or "").endswith(remedy)
+    assert cluster.snapshot() == before
+    guest.end_backup()
+    cluster.check_moved(cluster.migrate(uuid, "node6"), "node5", "node6")
+
+
 def test_a_log_outside_of_the_guests_directory_stays(cluster: Cluster) -> None:
     uuid = cluster.boot("node5")
     own = cluster.instances("node5") / uuid

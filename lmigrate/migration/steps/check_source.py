@@ -72,12 +72,12 @@ class CheckSource(Step):
         return domain
 
     def _refuse_obstacles(self, context: StepContext, domain: DomainInfo, found: Survey) -> None:
+        job = context.hypervisor.job(context.instance.uuid)  # first, so that a backup is named below by whichever sees it
         reasons = [*found.obstacles, *context.hypervisor.interlocks(context.instance.uuid)]
         if _has_disks_not_taken(context, domain):
             host = context.settings.host.name
             reasons.append(f"it arrived paused and has not been seen running on {host} since, so that QEMU would abort: let it run first")
-        job = context.hypervisor.job(context.instance.uuid)
-        if job.is_active:
+        if job.is_active and job.operation != "backup":
             reasons.append(f"libvirt is at work on it ({job.operation}): wait for that to end")
         if reasons:
             raise NotMigratable(instance=context.instance.uuid, reasons="; ".join(reasons))

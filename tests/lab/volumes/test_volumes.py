@@ -17,10 +17,12 @@ from lmigrate.clock import monotonic_s
 from lmigrate.ids import new_uuid
 from lmigrate.lab.guests.domain_xml import CONFIG_DRIVE
 from lmigrate.lab.guests.spec import DiskSpec
+from lmigrate.lab.host import Host
 from lmigrate.lab.topology import Lab
 from lmigrate.lab.volumes import make_volume
 from tests.lab.conftest import StartGuest
 from tests.lab.moves import assert_moved, other
+from tests.lab.points import hold, standing_at
 from tests.lab.volumes.carrier import Carrier, start_carriers
 from tests.lab.volumes.conftest import LOCAL, StartCarrier
 from tests.lab.wire import Wire, eventually, story
@@ -81,10 +83,11 @@ def _block(place: int, count: int) -> bytes:
 
 def test_both_have_access_during_the_move_and_only_the_destination_at_the_end(lab: Lab, wire: Wire, carrier: Carrier) -> None:
     home = wire.server(carrier.uuid)["host"]
-    (lab.faults_dir / "step.migrate.before_do").write_text("sleep 1 once")
+    held = hold(lab, "step.migrate.before_do")
     migration = wire.begin(carrier.uuid, other(home))
-    eventually("both may reach them", lambda: carrier.let_in() == [["node5", "node6"]] * 3)
-    assert home in carrier.logged_in()
+    with standing_at(held):
+        assert carrier.let_in() == [["node5", "node6"]] * 3
+        assert home in carrier.logged_in()
     ended = wire.end(migration)
     assert ended["status"] == "completed", story(ended)
     carrier.assert_only(other(home))
@@ -118,6 +121,9 @@ def test_a_disk_at_work_is_refused_with_the_reason(lab: Lab, wire: Wire, carry: 
     assert_unchanged(lab, before)
     node.virsh("blockjob", guest.uuid, "vda", "--abort")
     (node.instances_dir / guest.uuid / "copy").unlink()
+    before = World.of(lab)
+    assert_a_backup_is_refused(wire, guest.uuid, node)
+    assert_unchanged(lab, before)
     snapshot = ["--disk-only", "--diskspec", "vdb,snapshot=no", "--diskspec", f"vda,file={directory / 'overlay'}"]
     node.virsh("snapshot-create-as", guest.uuid, "s1", *snapshot)
     ended = wire.move(guest.uuid, "node6")
@@ -133,16 +139,37 @@ def test_a_disk_at_work_is_refused_with_the_reason(lab: Lab, wire: Wire, carry: 
     assert_moved(lab, wire, guest, wire.move(guest.uuid, "node5"), since=began)
 
 
+def assert_a_backup_is_refused(wire: Wire, uuid: str, node: Host) -> None:
+    """In pull mode: there it is for as long as nobody ends it, and reads nothing by itself."""
+    (node.instances_dir / uuid / "backup.xml").write_text(
+        f"<domainbackup mode='pull'><server transport='unix' socket='{node.instances_path}/b.sock'/><disks><disk name='vdb' backup='no'/>"
+        f"<disk name='vda' type='file'><scratch file='{node.instances_path / uuid}/scratch'/></disk></disks></domainbackup>"
+    )
+    node.virsh("backup-begin", uuid, str(node.instances_path / uuid / "backup.xml"))
+    ended = wire.move(uuid, "node6")
+    assert ended["status"] == "failed", story(ended)
+    assert "a backup of vda runs (pull mode)" in ended["error"], story(ended)
+    assert "libvirt is at work" not in ended["error"], story(ended)
+    node.virsh("domjobabort", uuid)
+    eventually("the backup has ended", lambda: node.virsh("backup-dumpxml", uuid, check=False).returncode != 0)
+    for name in ("backup.xml", "scratch"):
+        (node.instances_dir / uuid / name).unlink(missing_ok=True)
+
+
 def test_the_secret_is_nowhere_in_clear(lab: Lab, wire: Wire, carrier: Carrier) -> None:
     home = wire.server(carrier.uuid)["host"]
-    client = redis.Redis(unix_socket_path=str(lab.paths.redis_socket), password=lab.state.redis_password, socket_timeout=None)
+    # two clients: the one that listens may still read when its connection is given back, and would take the other's next answer
+    client, listener = (
+        redis.Redis(unix_socket_path=str(lab.paths.redis_socket), password=lab.state.redis_password, socket_timeout=None) for _ in range(2)
+    )
     said: list[str] = []
-    with client.monitor() as monitor:  # type: ignore[no-untyped-call]  # redis-py has no types there
+    with listener.monitor() as monitor:  # type: ignore[no-untyped-call]  # redis-py has no types there
         threading.Thread(target=_hear, args=(monitor, said), daemon=True).start()
         known = carrier.chap_secrets()
-        (lab.faults_dir / "step.migrate.before_do").write_text("sleep 1 once")
+        held = hold(lab, "step.migrate.before_do")
         migration = wire.begin(carrier.uuid, other(home))
-        known |= eventually("the destination's secrets", lambda: len(found := carrier.chap_secrets()) == 6 and found)
+        with standing_at(held):
+            known |= carrier.chap_secrets()
         ended = wire.end(migration)
         client.ping()
     assert ended["status"] == "completed", story(ended)
