@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmigrate.errors import MigrationPreCheckError, OutcomeUnknown
+from lmigrate.faults import failpoint
 from lmigrate.migration.connections import Connection, connections_of, is_used_by_others
 from lmigrate.migration.look import look
 from lmigrate.migration.media import fetch_medium
@@ -59,6 +60,7 @@ class PreLiveMigration(Step):
         remove_incoming_domain(context)
         for connection in connections_of(context):
             close_volume(context, connection)
+            failpoint("disconnect.after")
         if not context.migration.migrate_data:
             return
         for disk in context.data.moved_files:
@@ -85,6 +87,7 @@ def _open_volumes(context: StepContext) -> dict[str, str]:
             devices[connection.device_name] = opened.source_name
         elif connection.secret is not None:
             context.hypervisor.define_secret(connection.secret)
+        failpoint("connect.after")
     return devices
 
 

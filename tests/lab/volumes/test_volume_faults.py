@@ -30,7 +30,9 @@ RAISES = [
 UNDOS = ["undo.grant_volumes.san1.before", "revoke.before", "revoke.after", "undo.pre_live_migration.after"]
 STORAGE_KILLS = ["grant.before", "grant.after", "step.grant_volumes.after_do", "step.grant_volumes.after_commit"]
 UNDO_KILLS = ["undo.grant_volumes.san1.before", "revoke.before", "revoke.after", "undo.grant_volumes.san1.after"]
-HOST_KILLS = ["step.pre_live_migration.before_do", "step.pre_live_migration.after_do"]
+#: `connect.after` is passed after each volume: the first passer dies between the first and the second
+HOST_KILLS = ["step.pre_live_migration.before_do", "connect.after", "step.pre_live_migration.after_do"]
+HOST_UNDO_KILLS = ["disconnect.after", "undo.pre_live_migration.after"]
 FORWARD_KILLS = ["revoke.before", "revoke.after", "step.revoke_volumes.after_do"]
 ABORTS = ["step.grant_volumes.before_do", "grant.after"]
 ABOUT_TO_PREPARE = "step.pre_live_migration.before_do"
@@ -118,14 +120,63 @@ def test_an_undo_that_fails_is_done_again(lab: Lab, wire: Wire, carrier: Carrier
     assert not (lab.faults_dir / point).exists()
 
 
-@pytest.mark.parametrize("point", [*STORAGE_KILLS, *UNDO_KILLS, *HOST_KILLS])
+@pytest.mark.parametrize("point", [*STORAGE_KILLS, *UNDO_KILLS, *HOST_KILLS, *HOST_UNDO_KILLS])
 def test_a_worker_that_dies_before_the_switchover_leaves_no_trace(
     lab: Lab, wire: Wire, carrier: Carrier, storage_is_kept_running: None, point: str
 ) -> None:
+    began = monotonic_s()
     inject(lab, point, "kill once")
     inject(lab, LAST_STRAW, "raise once")
     assert_fails_and_leaves_no_trace(lab, wire, carrier, LAST_STRAW)
     assert not (lab.faults_dir / point).exists()
+    assert_well(carrier, began)
+
+
+def assert_well(carrier: Carrier, since: float) -> None:
+    carrier.guest.wait_ticks(2)
+    assert carrier.guest.report(since).is_unbroken
+
+
+def test_a_worker_that_dies_before_the_move_is_replaced_and_the_guest_moved(lab: Lab, wire: Wire, carrier: Carrier) -> None:
+    inject(lab, LAST_STRAW, "kill once")
+    ended = assert_moves(lab, wire, carrier)
+    assert {step["name"]: step["tries"] for step in ended["steps"]}["migrate"] == 2, story(ended)
+
+
+def test_a_daemon_that_dies_before_the_move_leaves_no_trace_of_what_was_connected(lab: Lab, wire: Wire, carrier: Carrier) -> None:
+    home, began = wire.server(carrier.uuid)["host"], monotonic_s()
+    world, before = World.of(lab), access(lab)
+    held = hold(lab, LAST_STRAW)
+    migration = wire.begin(carrier.uuid, other(home))
+    with standing_at(held):
+        assert len(libvirt_secrets(lab.host(other(home))).keys() - before["secrets"][other(home)].keys()) == len(carrier.volumes)
+        assert wire.abort(carrier.uuid, migration).status_code == 202
+        lab.host(home).kill("host")
+    assert lab.start_daemon("host", home)
+    ended = wire.end(migration)
+    assert ended["status"] == "cancelled", story(ended)
+    assert_access_unchanged(lab, before)
+    assert_unchanged(lab, world)
+    assert_well(carrier, began)
+
+
+def test_a_worker_that_dies_when_it_has_undone_the_move_leaves_no_trace(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
+    carrier = carry(2, fill_mib=24, memory_mib=64)
+    world, before, began = World.of(lab), access(lab), monotonic_s()
+    inject(lab, "undo.migrate.after", "kill once")
+    lab.slow("node5", "16mbit")
+    try:
+        migration = wire.begin(carrier.uuid, "node6")
+        wire.until(migration, lambda found: found["progress"]["memory_processed_bytes"] > 0)
+        assert wire.abort(carrier.uuid, migration).status_code == 202
+        ended = wire.end(migration)
+    finally:
+        lab.slow("node5", None)
+    assert ended["status"] == "cancelled", story(ended)
+    assert not (lab.faults_dir / "undo.migrate.after").exists()
+    assert_access_unchanged(lab, before)
+    assert_unchanged(lab, world)
+    assert_well(carrier, began)
 
 
 @pytest.mark.both_databases
@@ -183,7 +234,7 @@ def test_libvirt_itself_fails_to_move(lab: Lab, wire: Wire, carrier: Carrier) ->
 
 def test_a_volume_that_is_removed_under_way_fails_the_move(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
     carrier = carry(2)
-    world = World.of(lab)
+    world, before = World.of(lab), access(lab)
     held = hold(lab, ABOUT_TO_PREPARE)
     migration = wire.begin(carrier.uuid, "node6")
     with standing_at(held):
@@ -194,7 +245,10 @@ def test_a_volume_that_is_removed_under_way_fails_the_move(lab: Lab, wire: Wire,
     ended = wire.end(migration)
     assert ended["status"] == "failed", story(ended)
     assert "(vdc) cannot be reached from here" in ended["error"]
+    now = access(lab)
+    assert (now["mappings"], now["attachments"]) == (before["mappings"], before["attachments"])
     assert carrier.let_in() == [["node5"]]
+    assert carrier.logged_in() == {"node5"}
     assert secrets_out_of_place(lab) == {}
     assert_unchanged(lab, world)
 
