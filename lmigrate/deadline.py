@@ -9,12 +9,12 @@ breaker as well, so that after several silences in a row nobody waits; who calls
 
 from __future__ import annotations
 
-import contextvars
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from lmigrate import log
 from lmigrate.breaker import Breaker
 from lmigrate.errors import LmigrateError
 
@@ -40,8 +40,7 @@ class Call(Generic[T]):
         self._done = threading.Event()
         self._result: T | None = None
         self._error: BaseException | None = None
-        context = contextvars.copy_context()  # its lines of the log say what ours would
-        threading.Thread(target=context.run, args=(self._run,), name=name, daemon=True).start()
+        threading.Thread(target=log.carried(self._run), name=name, daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
         """Whether it ended in time."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -46,3 +47,9 @@ def bound(**fields: object) -> Iterator[None]:
     """Add ``fields`` to every line that this thread logs inside."""
     with structlog.contextvars.bound_contextvars(**fields):
         yield
+
+
+def carried(function: Callable[[], None]) -> Callable[[], None]:
+    """``function`` for a thread of its own, whose lines say what ours would."""
+    context = contextvars.copy_context()
+    return lambda: context.run(function)

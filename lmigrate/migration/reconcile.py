@@ -19,6 +19,7 @@ from lmigrate.db.models import Migration, MigrationStep
 from lmigrate.db.session import Session, reading, writing
 from lmigrate.db.stores import actions, hosts, journal, migrations
 from lmigrate.errors import ComputeServiceUnavailable, Fault, LmigrateError, MigrationAborted
+from lmigrate.log import bound
 from lmigrate.migration import silence
 from lmigrate.migration.attempt import tail_messages
 from lmigrate.migration.dispatch import Dispatcher, StepMessage
@@ -49,14 +50,20 @@ def reconcile(settings: Settings, dispatcher: Dispatcher, *, is_our_turn: Callab
 def _reconcile_each(migration_ids: Iterable[int], settings: Settings, dispatcher: Dispatcher) -> list[str]:
     done: list[str] = []
     for migration_id in migration_ids:
-        try:
-            sentence = _reconcile_one(migration_id, settings, dispatcher)
-        except Exception as error:  # whatever it is, the others must not wait for this one
-            log.exception("a migration could not be reconciled", migration=migration_id)
-            sentence = f"migration {migration_id}: {error}"
-        if sentence is not None:
-            done.append(sentence)
+        with bound(migration=migration_id):
+            sentence = _reconcile_or_tell(migration_id, settings, dispatcher)
+            if sentence is not None:
+                log.info(sentence)
+                done.append(sentence)
     return done
+
+
+def _reconcile_or_tell(migration_id: int, settings: Settings, dispatcher: Dispatcher) -> str | None:
+    try:
+        return _reconcile_one(migration_id, settings, dispatcher)
+    except Exception as error:  # whatever it is, the others must not wait for this one
+        log.exception("a migration could not be reconciled")
+        return f"migration {migration_id}: {error}"
 
 
 def take_over(settings: Settings, epoch: str | None, dispatcher: Dispatcher) -> list[str]:

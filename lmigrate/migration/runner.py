@@ -208,7 +208,7 @@ def lease_kept(row: MigrationStep, claimant: Claimant) -> Iterator[None]:
             except Exception:  # the database is away: the next round tries again; the lease detects, it does not permit
                 logger.exception("the lease could not be renewed")
 
-    thread = threading.Thread(target=keep, name="lease", daemon=True)
+    thread = threading.Thread(target=log.carried(keep), name="lease", daemon=True)
     thread.start()
     try:
         yield

@@ -11,6 +11,7 @@ from lmigrate.db.models import Migration
 from lmigrate.db.session import reading
 from lmigrate.db.stores import hosts, observations
 from lmigrate.errors import DomainNotFound, HypervisorError, MigrationAborted, MigrationFailed, OutcomeUnknown, UnknownHost
+from lmigrate.log import carried
 from lmigrate.migration import peer_uri
 from lmigrate.migration.connections import connections_of
 from lmigrate.migration.convergence import data_gib
@@ -207,7 +208,7 @@ class _Call:
 
     def start(self) -> None:
         """Begin; ``over`` is set at the end."""
-        threading.Thread(target=self._run, name="migrate", daemon=True).start()
+        threading.Thread(target=carried(self._run), name="migrate", daemon=True).start()
 
     def _run(self) -> None:
         try:
