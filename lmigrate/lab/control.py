@@ -20,12 +20,14 @@ _TIMEOUT_S = 10.0
 class DaemonState:
     """A daemon as its node knows it.
 
-    ``inner_pid`` counts in the node's pid namespace; ``status`` is a wait status, None while it runs.
+    ``inner_pid`` counts in the node's pid namespace; ``status`` is a wait status, None while it runs; ``restarts`` says how often it
+    crashed and was started again.
     """
 
     name: str
     inner_pid: int
     status: int | None
+    restarts: int
 
     @property
     def alive(self) -> bool:
@@ -54,11 +56,12 @@ class Control:
             OSError: nobody listens.
         """
         answer = self._ask({"do": "list"})
-        return {name: DaemonState(name, item["pid"], item["status"]) for name, item in answer.items()}
+        return {name: DaemonState(name, item["pid"], item["status"], item["restarts"]) for name, item in answer.items()}
 
-    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path) -> bool:
-        """Start a daemon; False when it ran already."""
-        return bool(self._ask({"do": "start", "name": name, "argv": list(argv), "env": dict(env), "log": str(log)})["started"])
+    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path, *, restart: bool = False) -> bool:
+        """Start a daemon, and with ``restart`` again whenever it crashes; False when it ran already."""
+        request = {"do": "start", "name": name, "argv": list(argv), "env": dict(env), "log": str(log), "restart": restart}
+        return bool(self._ask(request)["started"])
 
     def signal(self, name: str, number: int) -> bool:
         """Send a signal to a daemon; False when it does not run."""

@@ -25,15 +25,32 @@ from lmigrate.lab import mounts
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 _REQUEST_TIMEOUT_S = 1.0  # a client that does not finish its request must not hold up the reaping
+_RESTARTS = 5  # of one that crashes, until it is left dead; systemd's DefaultStartLimitBurst
+_ENDS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass
 class _Daemon:
-    """A child that was asked for by name; ``status`` is its wait status once it has ended."""
+    """A child that was asked for by name.
 
+    Attributes:
+        request: what it was started with.
+        pid: its process id in the node.
+        status: its wait status once it has ended.
+        restarts: how often it crashed and was started again.
+        sent_end: whether somebody has asked for its end; such an end is no crash.
+    """
+
+    request: dict[str, Any]
     pid: int
-    argv: list[str]
     status: int | None = None
+    restarts: int = 0
+    sent_end: bool = False
+
+    @property
+    def is_to_be_restarted(self) -> bool:
+        """As systemd's ``Restart=on-failure`` has it."""
+        return bool(self.request.get("restart")) and bool(self.status) and not self.sent_end and self.restarts < _RESTARTS
 
 
 class Init:
@@ -73,6 +90,7 @@ class Init:
             for daemon in self._daemons.values():
                 if daemon.pid == pid and daemon.status is None:
                     daemon.status = status
+                    _restart_crashed(daemon)
 
     def _answer(self) -> None:
         connection, _ = self._control.accept()
@@ -88,7 +106,7 @@ class Init:
         self._reap()
         match request.get("do"):
             case "list":
-                return {name: vars(daemon) for name, daemon in self._daemons.items()}
+                return {name: _as_json(daemon) for name, daemon in self._daemons.items()}
             case "start":
                 return self._start(request)
             case "signal":
@@ -101,33 +119,50 @@ class Init:
         known = self._daemons.get(request["name"])
         if known and known.status is None:
             return {"pid": known.pid, "started": False}
-        argv: list[str] = request["argv"]
-        log = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         try:
-            pid = os.posix_spawnp(
-                argv[0],
-                argv,
-                request["env"],
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, request["log"], log, 0o600),
-                    (os.POSIX_SPAWN_DUP2, 1, 2),
-                ],
-                setsid=True,
-                setsigmask=[],
-                setsigdef=[signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE],
-            )
+            pid = _spawn(request)
         except OSError as error:
-            return {"error": f"{argv[0]}: {error}"}
-        self._daemons[request["name"]] = _Daemon(pid, argv)
+            return {"error": f"{request['argv'][0]}: {error}"}
+        self._daemons[request["name"]] = _Daemon(request, pid)
         return {"pid": pid, "started": True}
 
     def _signal(self, name: str, number: int) -> dict[str, Any]:
         daemon = self._daemons.get(name)
         if daemon is None or daemon.status is not None:
             return {"sent": False}
+        daemon.sent_end |= number in _ENDS
         os.kill(daemon.pid, number)  # cannot hit another process: only _reap makes the number free
         return {"sent": True}
+
+
+def _spawn(request: dict[str, Any]) -> int:
+    """Start what is asked for in a session of its own; its process id."""
+    argv: list[str] = request["argv"]
+    log = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawnp(
+        argv[0],
+        argv,
+        request["env"],
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, request["log"], log, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigmask=[],
+        setsigdef=[signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE],
+    )
+
+
+def _restart_crashed(daemon: _Daemon) -> None:
+    if not daemon.is_to_be_restarted:
+        return
+    sys.stderr.write(f"{daemon.request['name']} crashed ({os.waitstatus_to_exitcode(daemon.status or 0)}) and is started again\n")
+    daemon.pid, daemon.status, daemon.restarts = _spawn(daemon.request), None, daemon.restarts + 1
+
+
+def _as_json(daemon: _Daemon) -> dict[str, Any]:
+    return {"pid": daemon.pid, "status": daemon.status, "restarts": daemon.restarts}
 
 
 def _receive(connection: socket.socket) -> bytes:

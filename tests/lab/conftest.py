@@ -43,7 +43,7 @@ def lab_kind() -> str:
 def lab(labs: Labs, lab_kind: str) -> Iterator[Lab]:
     """The lab, without faults; whatever a test made fail is taken back afterwards."""
     found = labs.get(lab_kind)
-    for host in found.hosts:  # libvirt 9.0 may crash when a guest ends in the copy; systemd would start it again, too
+    for host in found.hosts:  # a test that failed may have killed it
         found.start_daemon("libvirtd", host)
     yield found
     for point in found.faults_dir.iterdir():

@@ -126,11 +126,13 @@ def test_a_hung_libvirtd_makes_the_host_down_and_nothing_else(lab: Lab, guest: s
 
 def test_a_libvirtd_that_was_started_again_is_heard(lab: Lab, guest: str) -> None:
     node5 = lab.host("node5")
-    wait_for("the guest is found", shows(lab, guest, host="node5"), deadline_s=15)
+    wait_for("the guest is found", shows(lab, guest, host="node5", vm_state="active"), deadline_s=15)
     node5.kill("libvirtd", signal.SIGKILL)
-    wait_for("node5 is down", lambda: host(lab, "node5")["state"] == "down", deadline_s=DEADLINE_S + 10)
-    assert server(lab, guest)["vm_state"] == "active"  # nobody knows better
-    lab.start_daemon("libvirtd", "node5")
+    try:
+        wait_for("node5 is down", lambda: host(lab, "node5")["state"] == "down", deadline_s=DEADLINE_S + 10)
+        assert server(lab, guest)["vm_state"] == "active"  # nobody knows better
+    finally:
+        lab.start_daemon("libvirtd", "node5")
     wait_for("node5 is up again", lambda: host(lab, "node5")["state"] == "up", deadline_s=30)
     node5.virsh("suspend", guest)
     wait_for("events come again", shows(lab, guest, vm_state="paused"), deadline_s=20)

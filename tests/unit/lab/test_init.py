@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -57,6 +58,29 @@ def test_a_daemon_that_has_ended_is_reaped_at_once_and_can_be_started_again(cont
     assert control.daemons()["sleeper"].ending == "killed by SIGKILL"
     assert not control.signal("sleeper", signal.SIGKILL)
     assert control.start("sleeper", ["sleep", "60"], ENV, tmp_path / "log")
+
+
+def test_a_daemon_that_crashes_is_started_again_if_that_is_wanted(control: Control, tmp_path: Path) -> None:
+    control.start("sleeper", ["sleep", "60"], ENV, tmp_path / "log", restart=True)
+    first = control.daemons()["sleeper"].inner_pid
+    os.kill(first, signal.SIGSEGV)  # not through init: nobody has asked for its end
+    wait_for("it is back", lambda: control.daemons()["sleeper"].inner_pid != first, deadline_s=5)
+    again = control.daemons()["sleeper"]
+    assert (again.alive, again.restarts) == (True, 1)
+
+
+def test_a_daemon_whose_end_was_asked_for_stays_dead(control: Control, tmp_path: Path) -> None:
+    control.start("sleeper", ["sleep", "60"], ENV, tmp_path / "log", restart=True)
+    control.signal("sleeper", signal.SIGTERM)
+    wait_for("the end", lambda: not control.daemons()["sleeper"].alive, deadline_s=5)
+    assert control.daemons()["sleeper"].restarts == 0
+
+
+def test_a_daemon_that_crashes_again_and_again_is_left_dead(control: Control, tmp_path: Path) -> None:
+    control.start("crasher", ["sh", "-c", "echo began; exit 3"], ENV, tmp_path / "log", restart=True)
+    wait_for("the end", lambda: not control.daemons()["crasher"].alive, deadline_s=5)
+    assert control.daemons()["crasher"].ending == "exit 3"
+    assert (tmp_path / "log").read_text().split() == ["began"] * 6
 
 
 def test_output_and_exit_code_are_kept(control: Control, tmp_path: Path) -> None:
