@@ -61,10 +61,28 @@ def _two_copies(held: Held) -> Advice:
 
 
 def _stopped_at_switchover(held: Held) -> Advice:
+    if _may_have_ended_unseen(held):
+        return _ended_or_never_ran(held)
     ways = [Way(f"the copy on {held.destination} has never run: it is still waiting for memory, or is not there", _keep_source(held))]
     if held.destination_seen is not None and held.destination_seen.exists:
         ways.append(Way(f"the copy on {held.destination} is complete: its status does not say inmigrate", _keep_destination(held)))
     return Advice((*_looks(held), *_incoming_status(held)), tuple(ways))
+
+
+def _may_have_ended_unseen(held: Held) -> bool:
+    """A transient guest leaves no definition where it ends."""
+    source, destination = held.source_seen, held.destination_seen
+    return source is not None and not source.is_persistent and destination is not None and not destination.exists
+
+
+def _ended_or_never_ran(held: Held) -> Advice:
+    log = Command("how it ended there", f"tail -n 3 $(grep -l {held.instance_uuid} /var/log/libvirt/qemu/*.log)", held.destination)
+    end = virsh(held.source, "gives up the older memory", "destroy", held.instance_uuid)
+    ways = (
+        Way(f"{held.destination}'s log has reason=failed or none: it has never run there", (held.running_on_source,)),
+        Way("the log has reason=shutdown or crashed: it ran there and has ended, its disks are newer", (end, held.running_on_source)),
+    )
+    return Advice((*_looks(held), log), ways)
 
 
 def _not_handed_over(held: Held) -> Advice:

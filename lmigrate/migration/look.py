@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lmigrate.migration.verdict import Seen
+from lmigrate.states import PowerState
 from lmigrate.virt.protocol import Hypervisor
 
 
@@ -14,4 +17,14 @@ def look(hypervisor: Hypervisor, instance_uuid: str, migration_uuid: str) -> See
     left would look like one that still has the guest and moves nothing.
     """
     job = hypervisor.job(instance_uuid)
-    return Seen.of(hypervisor.domain(instance_uuid), job, migration_uuid)
+    seen = Seen.of(hypervisor.domain(instance_uuid), job, migration_uuid)
+    return replace(seen, has_sent_memory=hypervisor.has_sent_memory(instance_uuid)) if _may_have_left_unseen(seen) else seen
+
+
+def _may_have_left_unseen(seen: Seen) -> bool:
+    """Whether to ask QEMU: a transient guest that was paused during its move has then no state of its own, on neither host.
+
+    If it ended on the destination, nothing is left there; a persistent one leaves its definition.
+    """
+    stands_still = seen.power_state is PowerState.PAUSED and not seen.is_incoming and not seen.is_job_active
+    return stands_still and not seen.is_persistent

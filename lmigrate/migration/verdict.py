@@ -25,6 +25,7 @@ class Seen:
     is_job_active: bool = False
     is_ours: bool = False  # the domain carries the mark of this migration
     is_persistent: bool = False
+    has_sent_memory: bool = False  # asked only where nothing else tells: see `look`
 
     @classmethod
     def of(cls, domain: DomainInfo | None, job: JobStats | None, migration_uuid: str) -> Seen:
@@ -111,6 +112,7 @@ def _hold(kind: HoldReason, reason: str) -> Decision:
     return Decision(Verdict.HOLD, reason, kind)
 
 
+_MAY_HAVE_ENDED_THERE = "a transient guest may have run on the destination and ended"
 _POST_COPY_BROKEN = "postcopy-failed"
 _FAILED = "failed"  # libvirt gave the domain up before it ran
 _POST_COPY = frozenset({"postcopy", _POST_COPY_BROKEN})
@@ -191,14 +193,15 @@ def _source_holds(source: Seen, destination: Seen) -> Decision:
     """A stopped guest on the source, and no job."""
     if destination.has_run:
         return _hold(HoldReason.STOPPED_ON_BOTH, f"both hosts hold it, stopped; source: {source}; destination: {destination}")
+    may_have_ended_there = not destination.exists and not source.is_persistent
+    if may_have_ended_there and source.has_sent_memory:
+        return _hold(HoldReason.STOPPED_AT_SWITCHOVER, f"{source}, and its memory was sent; {_MAY_HAVE_ENDED_THERE}")
     if source.reason != "migration":
         return Decision(Verdict.NOT_MOVED, f"the source holds it: {source}; the destination never ran it")
     if destination.exists:
         return _hold(HoldReason.STOPPED_AT_SWITCHOVER, f"stopped in the middle of the switchover; destination: {destination}")
-    if not source.is_persistent:
-        return _hold(
-            HoldReason.STOPPED_AT_SWITCHOVER, "stopped at the switchover; a transient guest may have run on the destination and ended"
-        )
+    if may_have_ended_there:
+        return _hold(HoldReason.STOPPED_AT_SWITCHOVER, f"stopped at the switchover; {_MAY_HAVE_ENDED_THERE}")
     return Decision(Verdict.NOT_MOVED, "stopped in the middle of the switchover; the destination has nothing")
 
 

@@ -103,6 +103,12 @@ class FakeHypervisor:
             move = self._domain("free_failed_move", uuid).move
         return [] if move is None else move.free()
 
+    def has_sent_memory(self, uuid: str) -> bool:
+        """Whether a move has come to its switchover with all of it."""
+        with self._world.lock:
+            found = self._host("has_sent_memory").domains.get(uuid)
+            return found is not None and found.has_sent_memory
+
     def abort_job(self, uuid: str) -> None:
         """The move fails when it next looks; a backup ends."""
         with self._world.lock:

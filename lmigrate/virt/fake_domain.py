@@ -31,6 +31,7 @@ class FakeDomain:
     completed: JobStats | None = None
     autostart: bool = False
     move: Move | None = None  # the running migrateToURI3
+    has_sent_memory: bool = False  # QEMU's migration is completed
     has_inactive_images: bool = False  # it arrived paused: QEMU takes the disks only when it is let run
     backup_xml: str | None = None  # a backup of its disks runs
 

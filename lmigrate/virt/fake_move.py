@@ -171,7 +171,7 @@ class Move:
             if guest.job.is_active:
                 raise self.error("Timed out during operation: cannot acquire state change lock")
             guest.progress(0, self.world.iterations)
-            guest.move = self
+            guest.move, guest.has_sent_memory = self, False
             return guest
 
     def _prepare(self, guest: FakeDomain) -> None:
@@ -237,6 +237,7 @@ class Move:
 
     def _finish(self, guest: FakeDomain, *, was_paused: bool) -> None:
         destination = self.destination
+        guest.has_sent_memory = True
         completed = JobStats(JobType.COMPLETED, "migration-out", downtime_ms=self.world.downtime_ms)
         with self.world.changing(destination.name, self.uuid):
             there = destination.domains[self.uuid]

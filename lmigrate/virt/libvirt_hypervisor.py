@@ -115,6 +115,13 @@ class LibvirtHypervisor:
         """By QEMU's monitor; see `stuck_move`."""
         return list(self._with_domain("qemuMonitorCommand", uuid, stuck_move.free))
 
+    def has_sent_memory(self, uuid: str) -> bool:
+        """By QEMU's monitor: its migration is completed."""
+        try:
+            return bool(self._with_domain("qemuMonitorCommand", uuid, stuck_move.has_sent_memory))
+        except DomainNotFound:
+            return False
+
     def start_post_copy(self, uuid: str) -> None:
         """virDomainMigrateStartPostCopy."""
         self._with_domain("migrateStartPostCopy", uuid, lambda dom: dom.migrateStartPostCopy())

@@ -53,6 +53,12 @@ class Hypervisor(Protocol):
         Only of a guest whose job has ended: what it does would break one that still goes on.
         """
 
+    def has_sent_memory(self, uuid: str) -> bool:
+        """Whether this QEMU has sent all of the guest's memory away, whatever has become of it there; False without a domain.
+
+        libvirt forgets it when it is restarted; only QEMU knows then. Asking taints the domain (custom-monitor).
+        """
+
     def start_post_copy(self, uuid: str) -> None:
         """Let the guest run on the destination from now on, its memory follows; the move must have been begun with ``post_copy``.
 

@@ -1,7 +1,7 @@
-"""QEMU and libvirt wait for ever after some moves that have failed: what lets them go on.
+"""What QEMU alone knows of a move that has failed, and what lets it and libvirt go on after it.
 
-Seen with QEMU 7.2 and libvirt 9.0, when a move is cancelled (by its owner, or by libvirt because the destination is gone) at
-the moment at which it stops the guest:
+Both wait for ever after some moves; seen with QEMU 7.2 and libvirt 9.0, when a move is cancelled (by its owner, or by libvirt
+because the destination is gone) at the moment at which it stops the guest:
 
 - QEMU looks whether it was cancelled, lets go of its lock, and waits for libvirt to permit the switchover (`migration_maybe_pause`
   in migration/migration.c).  A cancel that comes between the two wakes nobody: the guest stands still, `query-migrate` says
@@ -9,8 +9,8 @@ the moment at which it stops the guest:
 - libvirt asks the copies of disks to end and waits for them; one that has nothing left to write to a destination that is gone
   never does.  It is ended by force.
 
-Both only after the job has failed: there is nothing to lose.  libvirt has no call for either, so that the monitor is used, which
-marks the domain as tainted (custom-monitor) until it ends.
+Both only after the job has failed: there is nothing to lose.  libvirt has no call for either, nor for whether the memory is away
+once it was restarted, so that the monitor is used, which marks the domain as tainted (custom-monitor) until it ends.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ def free(domain: libvirt.virDomain) -> list[str]:
             _ask(domain, "block-job-cancel", device=job["device"], force=True)
             done.append(f"the copy of {job['device']} to a destination that is gone did not end: ended by force")
     return done
+
+
+def has_sent_memory(domain: libvirt.virDomain) -> bool:
+    """Whether QEMU's migration is completed: its memory is all away, whatever libvirt still knows of it."""
+    return bool(_ask(domain, "query-migrate").get("status") == "completed")
 
 
 def _ask(domain: libvirt.virDomain, command: str, **arguments: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -83,6 +84,9 @@ class Pair(Protocol):
     def crash(self, uuid: str) -> None:
         """The source's QEMU dies."""
 
+    def send_away(self, uuid: str) -> None:
+        """The source's QEMU sends the memory of a paused guest, and libvirt does not know."""
+
 
 def spec(pair: Pair, uuid: str, mark: str, *, is_persistent: bool = True, bandwidth_mib_s: int = 0, **more: Any) -> MigrateSpec:
     changes = DestinationChanges(mark, "/nowhere", "/nowhere")
@@ -152,6 +156,9 @@ class FakePair:
     def crash(self, uuid: str) -> None:
         self.world.power_off("node5", uuid, "crashed")
 
+    def send_away(self, uuid: str) -> None:
+        self.world.domain("node5", uuid).has_sent_memory = True
+
     def remove_guests(self) -> None:
         assert self.may_split or self.world.split_brains == []
 
@@ -217,6 +224,19 @@ class LibvirtPair:
     def crash(self, uuid: str) -> None:
         os.kill(int(Path(f"/run/libvirt/qemu/guest-{uuid}.pid").read_text()), signal.SIGKILL)
 
+    def send_away(self, uuid: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:  # QEMU may not start a program to which it could write
+            threading.Thread(target=_swallow, args=(listener,), daemon=True).start()
+            order = {"execute": "migrate", "arguments": {"uri": f"tcp:127.0.0.1:{listener.getsockname()[1]}"}}
+            self._virsh("source", "qemu-monitor-command", uuid, json.dumps(order))
+            self._wait_sent(uuid)
+
+    def _wait_sent(self, uuid: str) -> None:
+        until = time.monotonic() + 60
+        while not self.source.has_sent_memory(uuid):
+            assert time.monotonic() < until, "the memory is not sent"
+            time.sleep(0.05)
+
     def _virsh(self, side: Side, *arguments: str, check: bool = True) -> None:
         uri = "qemu:///system" if side == "source" else self.destination_uri
         subprocess.run(["virsh", "--quiet", "--connect", uri, *arguments], check=check, capture_output=True, text=True)
@@ -242,6 +262,14 @@ class LibvirtPair:
             for hypervisor in (self.source, self.destination):
                 hypervisor.destroy(uuid)
                 hypervisor.undefine(uuid)
+
+
+def _swallow(listener: socket.socket) -> None:
+    """Take whatever the first to connect sends."""
+    connection, _ = listener.accept()
+    with connection:
+        while connection.recv(1 << 20):
+            pass
 
 
 def _reason(hypervisor: Hypervisor, uuid: str) -> str | None:

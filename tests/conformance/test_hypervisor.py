@@ -114,6 +114,16 @@ def test_a_backup_is_an_obstacle_until_it_ends(pair: Pair) -> None:
     assert state(pair.source, uuid) == (PowerState.RUNNING, "booted")
 
 
+def test_whether_the_memory_is_away_is_known_of_a_guest_that_stands_still(pair: Pair) -> None:
+    uuid = pair.boot(is_persistent=False)
+    assert not pair.source.has_sent_memory(uuid)
+    assert not pair.destination.has_sent_memory(uuid)
+    pair.source.pause(uuid)
+    pair.send_away(uuid)
+    assert pair.source.has_sent_memory(uuid)
+    assert state(pair.source, uuid) == (PowerState.PAUSED, "user")  # as if nothing had happened
+
+
 def test_pause_and_resume(pair: Pair) -> None:
     uuid = pair.boot()
     pair.source.pause(uuid)

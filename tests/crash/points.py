@@ -40,6 +40,7 @@ HYPERVISOR_READS = frozenset(
         "secrets",
         "listen",
         "close",
+        "has_sent_memory",
     }
 )
 DRIVER_READS = frozenset({"source_name", "size_bytes", "granted", "locate"})

@@ -45,6 +45,7 @@ class Here:
     reason: str
     is_ours: bool = True
     is_persistent: bool = False
+    has_sent_memory: bool = False
 
 
 def held_with(cluster: Cluster, source: Here | None, destination: Here | None) -> int:
@@ -62,6 +63,7 @@ def held_with(cluster: Cluster, source: Here | None, destination: Here | None) -
         guest.active_xml = xml if source.power_state.is_active else None
         guest.inactive_xml = xml if source.is_persistent else None
         guest.set_state(source.power_state, source.reason)
+        guest.has_sent_memory = source.has_sent_memory
     if destination is not None:
         cluster.world.hosts["node6"].domains[uuid] = _domain(uuid, xml, destination, cluster.migration(migration_id).uuid)
     with writing() as session:
@@ -165,7 +167,8 @@ SCENES: list[tuple[HoldReason, Scene, int]] = [
     (HoldReason.STOPPED_ON_BOTH, cell(OWNER_PAUSED, Here(PAUSED, "user", is_persistent=True)), 2),
     (HoldReason.STOPPED_AT_SWITCHOVER, cell(STUCK, INCOMING), 2),
     (HoldReason.STOPPED_ON_BOTH, cell(STUCK, Here(SHUTOFF, "shutdown", is_persistent=True)), 2),
-    (HoldReason.STOPPED_AT_SWITCHOVER, cell(Here(PAUSED, "migration"), None), 1),
+    (HoldReason.STOPPED_AT_SWITCHOVER, cell(Here(PAUSED, "migration"), None), 2),
+    (HoldReason.STOPPED_AT_SWITCHOVER, cell(Here(PAUSED, "user", has_sent_memory=True), None), 2),  # we had paused it
     (HoldReason.NOT_HANDED_OVER, cell(FORGOTTEN, INCOMING), 2),
     (HoldReason.NOT_HANDED_OVER, cell(None, INCOMING), 2),
     (HoldReason.ON_NEITHER_HOST, cell(LEFT, None), 1),

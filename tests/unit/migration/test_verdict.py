@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lmigrate.migration.verdict import Seen, Verdict, decide
@@ -16,6 +18,8 @@ HOME_CANCELLED = Seen(exists=True, power_state=RUNNING, reason="migration-cancel
 SWITCHING = Seen(exists=True, power_state=PAUSED, reason="migration", is_job_active=True)
 STUCK = Seen(exists=True, power_state=PAUSED, reason="migration", is_persistent=True)
 STUCK_TRANSIENT = Seen(exists=True, power_state=PAUSED, reason="migration")
+PAUSED_TRANSIENT = Seen(exists=True, power_state=PAUSED, reason="user")
+SENT_TRANSIENT = replace(PAUSED_TRANSIENT, has_sent_memory=True)  # and QEMU says that all of it is away
 OWNER_PAUSED = Seen(exists=True, power_state=PAUSED, reason="user")
 LEFT = Seen(exists=True, power_state=SHUTOFF, reason="migrated")
 FORGOTTEN = Seen(exists=True, power_state=SHUTOFF, reason="unknown")  # libvirtd was restarted since
@@ -107,6 +111,10 @@ CELLS = [
     (STUCK, ARRIVED_PAUSED, HOLD),
     (STUCK_TRANSIENT, NONE, HOLD),
     (STUCK_TRANSIENT, INCOMING, HOLD),
+    (PAUSED_TRANSIENT, NONE, NOT_MOVED),
+    (SENT_TRANSIENT, NONE, HOLD),
+    (SENT_TRANSIENT, INCOMING, NOT_MOVED),
+    (SENT_TRANSIENT, ARRIVED, MOVED),
     (OWNER_PAUSED, ARRIVED_PAUSED, HOLD),
     (OWNER_PAUSED, NONE, NOT_MOVED),
     (OWNER_PAUSED, INCOMING, NOT_MOVED),
@@ -162,6 +170,7 @@ HOLDS = [
     (OWNER_PAUSED, ARRIVED_PAUSED, HoldReason.STOPPED_ON_BOTH),
     (STUCK, INCOMING, HoldReason.STOPPED_AT_SWITCHOVER),
     (STUCK_TRANSIENT, NONE, HoldReason.STOPPED_AT_SWITCHOVER),
+    (SENT_TRANSIENT, NONE, HoldReason.STOPPED_AT_SWITCHOVER),
     (FORGOTTEN, INCOMING, HoldReason.NOT_HANDED_OVER),
     (NONE, NONE, HoldReason.ON_NEITHER_HOST),
     (NONE, STRANGER, HoldReason.FOREIGN_DOMAIN),
