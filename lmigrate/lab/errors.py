@@ -49,5 +49,21 @@ class GuestExists(LabError):
     """Lab {lab_id} has a guest {guest} already. End it with `lmigrate lab guest stop {guest} --id {lab_id}`, or give another name."""
 
 
+class NoSuchVolume(LabError):
+    """Lab {lab_id} has no volume {volume}. `lmigrate lab volume create {volume} --id {lab_id}` makes it."""
+
+
+class VolumeExists(LabError):
+    """Lab {lab_id} has a volume {volume} already. Give it to a guest with `--volume {volume}`, or give another name."""
+
+
+class VolumeInUse(LabError):
+    """Volume {volume} belongs to {guest}. End that with `lmigrate lab guest stop`; then `lmigrate server forget {guest}` frees it."""
+
+
+class NoStorage(LabError):
+    """No tgtd runs in lab {lab_id}, which volumes lie on. `lmigrate lab up --id {lab_id}` starts what is missing."""
+
+
 class LibvirtSilent(LabError):
     """libvirtd on {host} does not answer: {reason}"""

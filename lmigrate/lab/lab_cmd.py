@@ -15,7 +15,7 @@ from rich.table import Table
 
 from lmigrate.errors import LmigrateError
 from lmigrate.lab import demo, status
-from lmigrate.lab.errors import NoSuchHost, NoSuchLab
+from lmigrate.lab.errors import NoSuchHost, NoSuchLab, NoSuchVolume
 from lmigrate.lab.guests.guest_cmd import guest
 from lmigrate.lab.id_option import VARIABLE, id_option
 from lmigrate.lab.options import LabOptions
@@ -23,6 +23,7 @@ from lmigrate.lab.packages import require_root
 from lmigrate.lab.paths import LabPaths
 from lmigrate.lab.state import LabState
 from lmigrate.lab.topology import Lab, lab_ids, remove
+from lmigrate.lab.volume_cmd import volume
 
 _FIRST_HOST_NUMBER = 5
 
@@ -41,7 +42,7 @@ class _LabGroup(click.Group):
             require_root()
             return super().invoke(ctx)
         except LmigrateError as error:
-            kind = _NotFound if isinstance(error, NoSuchLab | NoSuchHost) else click.ClickException
+            kind = _NotFound if isinstance(error, NoSuchLab | NoSuchHost | NoSuchVolume) else click.ClickException
             raise kind(str(error)) from error
 
 
@@ -51,6 +52,7 @@ def lab() -> None:
 
 
 lab.add_command(guest)
+lab.add_command(volume)
 
 
 @lab.command("up")

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
+from lmigrate.lab.errors import LabError, NoStorage, NoSuchVolume, VolumeExists, VolumeInUse
+from lmigrate.lab.guests.spec import GuestSpec
 from lmigrate.lab.guests.tick_image import TickParameters, assemble, patch
 from lmigrate.lab.node import Node
 from lmigrate.lab.tgt import BACKEND
-from lmigrate.migration.connections import Connection
+from lmigrate.migration.connections import Connection, secret_uuid
 from lmigrate.storage.drivers.base import ConnectionInfo
 from lmigrate.virt.types import Secret
 from lmigrate.virt.xml.volume import secret_xml, update_volume
@@ -89,6 +92,62 @@ def make_volumes(lab: Lab, names: Sequence[str], size_mib: int) -> list[LabVolum
     return [LabVolume(lab, answer["uuid"], Path(answer["path"])) for answer in answers]
 
 
+def create_volume(lab: Lab, name: str, size_mib: int) -> LabVolume:
+    """`make_volume` for people, who know it by its name.
+
+    Raises:
+        VolumeExists: there is one of that name.
+        NoStorage: no tgtd runs there.
+    """
+    if _find(lab, [name])[0]:
+        raise VolumeExists(lab_id=lab.options.lab_id, volume=name)
+    return make_volume(lab, name, size_mib)
+
+
+@contextmanager
+def carrying(lab: Lab, host: str, spec: GuestSpec, names: Sequence[str]) -> Iterator[GuestSpec]:
+    """The guest with the volumes of these names after its own disks; if it does not start, what was granted is taken back.
+
+    Raises:
+        NoSuchHost, NoSuchVolume, NoStorage: it cannot be.
+        VolumeInUse: another guest has it.
+    """
+    node = lab.host(host)
+    volumes = _free_volumes(lab, names)
+    devices = [f"vd{chr(ord('a') + place)}" for place in range(len(spec.disks), len(spec.disks) + len(volumes))]
+    try:
+        disks = attach_volumes(volumes, host, spec.uuid, devices) if volumes else []
+        yield replace(spec, devices_xml=spec.devices_xml + "".join(disks))
+    except BaseException:
+        if volumes:
+            _release(lab, node, spec.uuid)
+        raise
+
+
+def _free_volumes(lab: Lab, names: Sequence[str]) -> list[LabVolume]:
+    found = []
+    for name, answer in zip(names, _find(lab, names), strict=True):
+        if not answer:
+            raise NoSuchVolume(lab_id=lab.options.lab_id, volume=name)
+        if answer["guests"]:
+            raise VolumeInUse(volume=name, guest=answer["guests"][0])
+        found.append(LabVolume(lab, answer["uuid"], Path(answer["path"] or "")))
+    return found
+
+
+def _find(lab: Lab, names: Sequence[str]) -> list[dict[str, Any]]:
+    if names and not lab.ctl.is_running("tgtd"):
+        raise NoStorage(lab_id=lab.options.lab_id)
+    return _tool(lab, *(["find", name] for name in names)) if names else []
+
+
+def _release(lab: Lab, node: Node, instance_uuid: str) -> None:
+    """The opposite of `attach_volumes`."""
+    (answer,) = _tool(lab, ["release", instance_uuid])
+    for attachment_uuid in answer["attachments"]:
+        node.run(["virsh", "--quiet", "secret-undefine", secret_uuid(attachment_uuid)])  # a host that was to get it may have none
+
+
 def attach_volumes(
     volumes: Sequence[LabVolume], host: str, instance_uuid: str, device_names: Sequence[str], boot_index: int | None = None
 ) -> list[str]:
@@ -103,6 +162,6 @@ def attach_volumes(
 def _tool(lab: Lab, *commands: list[str]) -> list[dict[str, Any]]:
     done = lab.ctl.run([sys.executable, "-m", "lmigrate.lab.volume_tool"], stdin=json.dumps(commands))
     if done.returncode != 0:
-        raise RuntimeError(f"volume tool: {done.stderr.strip()[-2000:]}")
+        raise LabError(f"the storage of lab {lab.options.lab_id} failed: {done.stderr.strip()[-2000:]}")
     answers: list[dict[str, Any]] = json.loads(done.stdout)
     return answers

@@ -17,6 +17,7 @@ from lmigrate.lab.guests.report import Heard, Report, make_report
 from lmigrate.lab.guests.spec import DiskSpec, GuestSpec
 from lmigrate.lab.guests.start import start_guest
 from lmigrate.lab.id_option import id_option
+from lmigrate.lab.volumes import carrying
 
 if TYPE_CHECKING:
     from lmigrate.lab.topology import Lab
@@ -42,6 +43,9 @@ def guest() -> None:
 @click.option(
     "--disk", "disks", multiple=True, metavar="FORMAT:SIZE_MIB[:FILL_MIB[:BACKING]]", help="A local disk, raw or qcow2; repeat for more."
 )
+@click.option(
+    "--volume", "volumes", multiple=True, metavar="NAME", help="A volume (`lab volume create`), after the disks; repeat for more."
+)
 @click.option("--rate-hz", type=float, default=10.0, show_default=True, help="Counts a second.")
 @click.option("--dirty-mib", type=click.IntRange(0), default=0, help="Memory that it keeps rewriting.")
 @click.option("--dirty-mib-per-s", type=float, default=0.0, help="How fast.")
@@ -55,13 +59,16 @@ def guest() -> None:
 @click.option("--vnc-listen", metavar="ADDRESS", help="Give it a VNC display on this address.")
 @click.option("--paused", is_flag=True, help="Suspend it after its first tick.")
 @click.option("--transient", is_flag=True, help="Without a persistent definition.")
-def start_command(name: str, lab_id: str, output: str, host: str | None, disks: tuple[str, ...], **options: Any) -> None:
+def start_command(
+    name: str, lab_id: str, output: str, host: str | None, disks: tuple[str, ...], volumes: tuple[str, ...], **options: Any
+) -> None:
     """Start guest NAME and wait until it counts; from then on it is recorded.
 
     \b
     Examples:
       lmigrate lab guest start counter --host node5
       lmigrate lab guest start busy --memory-mib 256 --dirty-mib-per-s 40
+      lmigrate lab guest start carrier --volume data1
     """
     lab = _lab(lab_id)
     if options["memory_mib"] is None:
@@ -70,7 +77,8 @@ def start_command(name: str, lab_id: str, output: str, host: str | None, disks: 
     host = host or next(iter(lab.hosts))
     began_s = clock.monotonic_s()
     try:
-        started = start_guest(lab, host, spec)
+        with carrying(lab, host, spec, volumes) as spec:
+            started = start_guest(lab, host, spec)
     except subprocess.CalledProcessError as error:
         raise click.ClickException(str(error.stderr).strip() or str(error)) from error
     took_s = clock.monotonic_s() - began_s

@@ -14,6 +14,8 @@ import pytest
 from lmigrate.clock import monotonic_s
 from lmigrate.ids import new_uuid
 from lmigrate.lab.topology import Lab
+from lmigrate.storage.drivers.base import Connector
+from tests.lab.conftest import StartGuest
 from tests.lab.moves import assert_moved
 from tests.lab.volumes.carrier import targets, tgtadm
 from tests.lab.volumes.conftest import StartCarrier
@@ -64,6 +66,33 @@ def test_a_volume_of_the_operator_becomes_known(lab: Lab) -> None:
         (True, True)
     ] * 3, (again.stderr, absent.stderr, unknown.stderr)
     tgtadm(lab, "delete", "target", "--tid", "900", "--force")
+
+
+def test_a_guest_on_a_target_of_the_operator_moves(lab: Lab, wire: Wire, start: StartGuest) -> None:
+    """As docs/backends/iscsi-tgt.md has it: made, and its first host let in, by hand and without CHAP."""
+    iqn, path = "iqn.2026-11.org.example:own-target", lab.paths.volumes / "own-target.raw"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(bytes(3 << 20))
+    initiator = Connector.from_json(wire.get("/v1/hosts/node5")["connector"]).initiator
+    tgtadm(lab, "new", "target", "--tid", "901", "--targetname", iqn)
+    tgtadm(lab, "new", "logicalunit", "--tid", "901", "--lun", "1", "--backing-store", str(path))
+    tgtadm(lab, "bind", "target", "--tid", "901", "--initiator-name", initiator)
+    portal = f"<host name='{lab.state.addresses['ctl']}' port='3260'/><initiator><iqn name='{initiator}'/></initiator>"
+    disk = f"<source protocol='iscsi' name='{iqn}/1'>{portal}</source><target dev='vdb' bus='virtio'/>"
+    guest = start("node5", devices_xml=f"<disk type='network' device='disk'><driver name='qemu' type='raw' cache='none'/>{disk}</disk>")
+    done = lmigrate(lab, "volume", "register", "own-target", "--backend", "san1", "--source-name", f"{iqn}/1", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    uuid = json.loads(done.stdout)["uuid"]
+    assert access_to(wire, uuid) == [("node5", "granted")]
+    began = monotonic_s()
+    assert_moved(lab, wire, guest, wire.move(guest.uuid, "node6"), since=began)
+    assert access_to(wire, uuid) == [("node6", "granted")]
+    target = targets(lab)[iqn]
+    assert ([name.rpartition(":")[2] for name in target.initiators], len(target.accounts)) == (["node6"], 1)
+
+
+def access_to(wire: Wire, volume: str) -> list[tuple[str, str]]:
+    return [(one["host"], one["state"]) for one in wire.get(f"/v1/volumes/{volume}")["attachments"]]
 
 
 @pytest.mark.both_databases

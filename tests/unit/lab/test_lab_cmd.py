@@ -69,6 +69,14 @@ def test_wrong_options_are_refused_before_anything_is_touched(arguments: list[st
     assert message in result.output
 
 
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize("name", ["-x", "a/b", "a b", "x" * 64, ""])
+def test_what_cannot_be_the_name_of_a_volume(name: str) -> None:
+    result = CliRunner().invoke(lab, ["volume", "create", "--", name])
+    assert result.exit_code == ExitCode.USAGE
+    assert "cannot be the name of a volume" in result.output
+
+
 def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lmigrate.lab.packages.SEARCH_PATH", "/nowhere")
     with pytest.raises(Exception, match=r"iproute2.*make deps"):
