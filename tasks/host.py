@@ -7,7 +7,7 @@ from typing import Any
 from celery.signals import worker_ready
 
 from lmigrate.config import settings
-from lmigrate.doctor import host_sweep
+from lmigrate.doctor import host_secrets, host_sweep
 from lmigrate.migration import observe as observation
 from lmigrate.migration import reconcile
 from lmigrate.migration.steps import STEPS
@@ -31,8 +31,10 @@ def observe(_self: LmigrateTask, side: str, migration_id: int, round_number: int
 
 @task("sweep_host")
 def sweep_host(_self: LmigrateTask) -> str:
-    """Look for what was left over on this host."""
-    return "; ".join(host_sweep.sweep_host(settings(), local_hypervisor)) or f"nothing was left over on {settings().host.name}"
+    """Look for what was left over on this host, and for what libvirt has forgotten."""
+    found = host_sweep.sweep_host(settings(), local_hypervisor)
+    found += host_secrets.restore_secrets(settings(), local_hypervisor())
+    return "; ".join(found) or f"nothing was left over on {settings().host.name}"
 
 
 @task("take_over")

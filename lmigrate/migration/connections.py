@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,12 +97,14 @@ def connections_of(context: StepContext, host: str | None = None) -> list[Connec
     with reading() as session:
         disks = volumes.of_instance(session, context.instance.uuid, host or context.migration.dest_host or "")
     keys = context.settings.secrets.plain_keys
-    return [
-        Connection(
-            disk.device_name,
-            disk.attachment.uuid,
-            ConnectionInfo.from_json(json.loads(crypto.decrypt(disk.attachment.connection_info, keys))),
-        )
-        for disk in disks
-        if disk.attachment is not None and disk.attachment.connection_info is not None
-    ]
+    found = [(disk.device_name, disk.attachment) for disk in disks if disk.attachment is not None]
+    return [connection_of(device_name, row, keys) for device_name, row in found if row.connection_info is not None]
+
+
+def connection_of(device_name: str, row: VolumeAttachment, keys: Sequence[str]) -> Connection:
+    """An attachment that was granted, with what is secret in it.
+
+    Raises:
+        WrongSecretKey: none of ``keys`` decrypts it.
+    """
+    return Connection(device_name, row.uuid, ConnectionInfo.from_json(json.loads(crypto.decrypt(row.connection_info or "", keys))))

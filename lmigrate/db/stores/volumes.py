@@ -53,6 +53,14 @@ def all_attachments(session: Session, instance_uuid: str) -> list[VolumeAttachme
     return list(session.scalars(query.order_by(VolumeAttachment.uuid)))
 
 
+def used_on(session: Session, host: str) -> list[tuple[str, VolumeAttachment]]:
+    """Device name and attachment of each disk that a guest of ``host`` uses through an attachment of that host, as granted."""
+    query = select(BlockDeviceMapping.device_name, VolumeAttachment).where(VolumeAttachment.host == host)
+    query = query.join(VolumeAttachment, VolumeAttachment.uuid == BlockDeviceMapping.attachment_uuid)
+    query = query.where(VolumeAttachment.state == AttachmentState.GRANTED, VolumeAttachment.connection_info.is_not(None))
+    return [(device, row) for device, row in session.execute(query.order_by(VolumeAttachment.uuid))]
+
+
 def made_by(session: Session, migration_id: int, backend: str) -> list[tuple[Volume, VolumeAttachment]]:
     """The attachments that a migration made on a backend, each with its volume."""
     query = select(Volume, VolumeAttachment).join(VolumeAttachment, VolumeAttachment.volume_uuid == Volume.uuid)

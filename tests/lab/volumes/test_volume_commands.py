@@ -65,8 +65,6 @@ def test_a_guest_with_a_volume_is_moved_by_three_commands(lab: Lab, wire: Wire, 
     assert moved.returncode == 0, moved.stderr
     assert access(wire, made["uuid"]) == [("node6", "granted")]
     assert "unbroken" in lmigrate("lab", "guest", "report", carrier).stdout
-    shown = lmigrate("server", "show", carrier).stdout
-    assert "vdb" in shown, shown
     refused = [
         (lmigrate("lab", "volume", "create", "bearer-data"), 1, "already"),
         (lmigrate("lab", "guest", "start", "second", "--volume", "bearer-data"), 1, f"server forget {carrier}"),
@@ -80,7 +78,7 @@ def test_a_guest_that_does_not_start_leaves_its_volume_free(lab: Lab, wire: Wire
     made = answer(lmigrate("lab", "volume", "create", "bearer-free", "--size-mib", "4", "-o", "json"))
     before = libvirt_secrets(lab.host("node5"))
     refused = lmigrate("lab", "guest", "start", carrier, "--volume", "bearer-free", "--machine", "no-such-machine")
-    assert (refused.returncode, "machine" in refused.stderr) == (1, True), refused.stderr
+    assert (refused.returncode, "XML error" in refused.stderr) == (1, True), refused.stderr
     assert access(wire, made["uuid"]) == []
     assert libvirt_secrets(lab.host("node5")) == before
     assert secrets_out_of_place(lab) == {}

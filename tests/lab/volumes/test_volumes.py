@@ -23,7 +23,7 @@ from lmigrate.lab.volumes import make_volume
 from tests.lab.conftest import StartGuest
 from tests.lab.moves import assert_moved, other
 from tests.lab.points import hold, standing_at
-from tests.lab.volumes.carrier import Carrier, start_carriers
+from tests.lab.volumes.carrier import Carrier, libvirt_secrets, start_carriers
 from tests.lab.volumes.conftest import LOCAL, StartCarrier
 from tests.lab.wire import Wire, eventually, story
 from tests.lab.world import World, assert_unchanged
@@ -203,6 +203,33 @@ def _told(lab: Lab, wire: Wire, carrier: Carrier, migration: int) -> dict[str, s
 
 def _flower(lab: Lab) -> str:
     return httpx.get(f"{lab.flower_url}/api/tasks", auth=("lab", lab.state.flower_password), timeout=30).text
+
+
+def test_a_stopped_guest_starts_though_libvirtd_has_forgotten_its_secret(lab: Lab, wire: Wire, carry: StartCarrier) -> None:
+    carrier, node = carry(1), lab.host("node6")
+    ended = wire.move(carrier.uuid, "node6")
+    assert ended["status"] == "completed", story(ended)
+    before = libvirt_secrets(node)
+    node.virsh("destroy", carrier.uuid)
+    for daemon in ("host", "libvirtd"):
+        node.kill(daemon)
+    lab.start_daemon("libvirtd", "node6")
+    eventually("libvirtd answers", lambda: node.virsh("list", check=False).returncode == 0)
+    assert libvirt_secrets(node) == {}
+    refused = node.virsh("start", carrier.uuid, check=False)
+    assert (refused.returncode != 0, "no secret with matching uuid" in refused.stderr) == (True, True), refused.stderr
+    assert lab.start_daemon("host", "node6")
+    eventually("its secret is back", lambda: libvirt_secrets(node).items() & carried(before, carrier).items())
+    node.virsh("start", carrier.uuid)
+    eventually("it is logged in", lambda: carrier.logged_in() == {"node6"})
+    wire.wait_found(carrier.uuid, "node6")
+    carrier.assert_only("node6")
+
+
+def carried(secrets: dict[str, str], carrier: Carrier) -> dict[str, str]:
+    """Those that the guest's definition names."""
+    definition = carrier.lab.host("node6").virsh("dumpxml", carrier.uuid).stdout
+    return {uuid: usage for uuid, usage in secrets.items() if uuid in definition}
 
 
 def test_a_shareable_volume_stays_with_the_guest_that_stays(lab: Lab, wire: Wire, start: StartGuest) -> None:
