@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from lmigrate.clock import monotonic_s
 from lmigrate.lab import services
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.topology import Lab
+from tests.lab.conftest import StartGuest
 from tests.lab.moves import assert_home, assert_moved, other
 from tests.lab.points import hold
 from tests.lab.tap import Sent, Tap
@@ -40,20 +42,21 @@ def tap(lab: Lab) -> Iterator[Tap]:
 
 
 class Doubling:
-    """The first message of each task goes into its queue a second time."""
+    """The first message of each task goes into its queue a second time, in each queue to which the task is sent."""
 
     def __init__(self, tap: Tap) -> None:
-        self._tap, self.tasks = tap, list[str]()
+        self._tap, self._doubled = tap, set[tuple[str, str]]()
 
     def __call__(self, sent: Sent) -> None:
-        if sent.task not in self.tasks:
-            self.tasks.append(sent.task)
+        if (sent.task, sent.queue) not in self._doubled:
+            self._doubled.add((sent.task, sent.queue))
             self._tap.send(sent)
 
     def of(self, migration: Json) -> set[str]:
-        """What has been doubled, each task twice at least."""
-        counts = [sent.task for sent in self._tap.heard if migration["id"] in sent.arguments]
-        return {task.removeprefix("lmigrate.") for task in self.tasks if counts.count(task) >= 2}
+        """What has been doubled, each task twice at least in each of its queues."""
+        counts = Counter((sent.task, sent.queue) for sent in self._tap.heard if migration["id"] in sent.arguments)
+        single = {task for (task, _queue), count in counts.items() if count < 2}
+        return {task.removeprefix("lmigrate.") for task, _queue in counts if task not in single}
 
 
 def quiet(tap: Tap) -> None:
@@ -78,15 +81,23 @@ def test_every_message_of_a_migration_arrives_twice(lab: Lab, wire: Wire, guest:
     assert_home(lab, wire, guest, ended["dest_host"])
 
 
-def test_every_message_of_a_rollback_arrives_twice(lab: Lab, wire: Wire, guest: Guest, tap: Tap) -> None:
-    home, before = wire.server(guest.uuid)["host"], World.of(lab)
-    (lab.faults_dir / "step.migrate.before_do").write_text("raise once")
+def test_every_message_of_a_rollback_arrives_twice(lab: Lab, wire: Wire, start: StartGuest, tap: Tap) -> None:
+    """Of a move that was begun: both hosts are asked, and it is decided by what they say, before anything is undone."""
+    guest, before_ticks = start("node5", fill_mib=24, memory_mib=64), monotonic_s()
+    before = World.of(lab)
+    lab.host("node5").virsh("migrate-setspeed", guest.uuid, "1")  # MiB/s: it is under way for longer than an abort takes
     tap.heed = doubling = Doubling(tap)
-    ended = wire.move(guest.uuid, other(home))
-    assert ended["status"] == "failed", story(ended)
+    migration = wire.begin(guest.uuid, "node6")
+    wire.until(migration, lambda found: found["progress"]["memory_processed_bytes"] > 0)
+    assert wire.abort(guest.uuid, migration).status_code == 202
+    ended = wire.end(migration)
+    assert ended["status"] == "cancelled", story(ended)
     quiet(tap)
-    assert set(BACK) <= doubling.of(ended)
+    assert {*BACK, "observe", "decide"} <= doubling.of(ended)
+    assert {sent.queue for sent in tap.heard if sent.task == "lmigrate.observe"} == {"lm:host.node5", "lm:host.node6"}
     assert_unchanged(lab, before)
+    guest.wait_ticks(2)
+    assert guest.report(before_ticks).is_unbroken
 
 
 def test_messages_of_ended_migrations_change_nothing(lab: Lab, wire: Wire, guest: Guest, tap: Tap) -> None:
