@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
 
-from tests.contract import api_world
+from tests.contract import api_daemons, api_world
 from tests.contract.api_world import IDLE, MOVING, NODE5, REQUEST, STOPPED, TOKEN, VOLUME
 
 DIRECTORY = Path(__file__).parents[2] / "docs" / "api_samples"
@@ -19,6 +22,8 @@ _LOGIN = {"auth": {"identity": {"methods": ["password"], "password": {"user": {"
 _MIGRATE = f"/v2.1/servers/{IDLE}/action"
 #: node5 as a compute service: its UUID, and its name up to 2.52
 SERVICE = f"{NODE5[:-1]}0"
+NEW_VOLUME = {"name": "web1-root", "backend": "san1", "source_name": "iqn.2026-11.org.example:web1/1"}
+MOMENTS = ("started_at", "finished_at", "updated_at")
 COMPUTE = {"host": "node5", "binary": "nova-compute"}
 
 
@@ -32,6 +37,7 @@ class Sample:
     version: str | None = None
     body: Any = None
     drawn: tuple[str, ...] = ()  # fields of the answer that are another each time
+    within: Callable[[], AbstractContextManager[None]] = nullcontext  # what the world is like meanwhile
 
     @property
     def file(self) -> Path:
@@ -46,6 +52,12 @@ def _nova(resource: str, path: str, versions: list[str], method: str = "GET") ->
 def _migrate(name: str, version: str, body: object, server: str = IDLE) -> Sample:
     path = f"/v2.1/servers/{server}/action"
     return Sample(f"nova/os-migrate-live/{name}-v{version}", "POST", path, version, {"os-migrateLive": body})
+
+
+def _accepted(version: str, minute: int, body: object) -> Sample:
+    path = f"/v2.1/servers/{api_daemons.uuid_of(minute)}/action"
+    within = partial(api_daemons.checked_at_once, minute)
+    return Sample(f"nova/os-migrate-live/accepted-v{version}", "POST", path, version, {"os-migrateLive": body}, within=within)
 
 
 def _service(name: str, word: str, version: str, body: object) -> Sample:
@@ -153,6 +165,15 @@ SAMPLES = [
     _complete("v2.22", "2.22", 2),
     _complete("not-found-v2.96", "2.96", 9),
     *_nova("server-migrations-abort", f"/servers/{MOVING}/migrations/2", ["2.80"], "DELETE"),
+    *_nova("server-migrations-abort-refused", f"/servers/{IDLE}/migrations/1", ["2.24"], "DELETE"),
+    Sample(
+        "v1/migrations-resolve", "POST", "/v1/migrations/4/resolution", None, {"running_on": "node5"}, MOMENTS, partial(api_daemons.held, 6)
+    ),
+    Sample("v1/servers-forget", "DELETE", f"/v1/servers/{api_daemons.uuid_of(7)}", within=partial(api_daemons.vanished, 7)),
+    Sample("v1/volumes-register", "POST", "/v1/volumes", None, NEW_VOLUME, ("uuid", "created_at"), api_daemons.registered_at_once),
+    _accepted("2.1", 8, {"host": "node6", "block_migration": False, "disk_over_commit": False}),
+    _accepted("2.25", 9, {"host": None, "block_migration": "auto"}),
+    _accepted("2.30", 10, {"host": "node6", "block_migration": "auto", "force": True}),
 ]
 
 
@@ -160,7 +181,8 @@ def replay(client: FlaskClient, sample: Sample) -> dict[str, Any]:
     """Send the request; what the file has to say."""
     headers = {} if sample.version is None else {"OpenStack-API-Version": f"compute {sample.version}"}
     given = {} if sample.body is None else {"json": sample.body}
-    answer = client.open(sample.path, method=sample.method, headers=headers, **given)
+    with sample.within():
+        answer = client.open(sample.path, method=sample.method, headers=headers, **given)
     request = {"method": sample.method, "path": sample.path, "headers": headers, "body": sample.body}
     body = json.loads(_stable(answer.get_data(as_text=True), answer.headers["x-openstack-request-id"])) if answer.data else None
     body = _without(body, set(sample.drawn))

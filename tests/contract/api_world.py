@@ -12,7 +12,11 @@ from tests.factories.records import disk_row, host_row, instance_row, migration_
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 #: so long that the hosts of the world, last heard of at START, are up
-SETTINGS = {"LMIGRATE_SCHEDULER__SERVICE_DOWN_TIME_S": "1e12", "LMIGRATE_MIGRATION__SYNC_PRECHECK_TIMEOUT_S": "0.1"}
+SETTINGS = {
+    "LMIGRATE_SCHEDULER__SERVICE_DOWN_TIME_S": "1e12",
+    "LMIGRATE_MIGRATION__SYNC_PRECHECK_TIMEOUT_S": "0.1",
+    "LMIGRATE_STORAGE__BACKENDS": '{"san1": {"driver": "iscsi-tgt", "portal": "192.0.2.10", "directory": "/srv/san1"}}',
+}
 
 MOVING = "11111111-1111-4111-8111-111111111111"
 IDLE = "22222222-2222-4222-8222-222222222222"
@@ -31,16 +35,16 @@ def at(minutes: float) -> datetime:
 
 def populate() -> None:
     """Two hosts, three guests, a volume, one migration that runs and one that failed."""
-    _add(_host("node5", NODE5), _host("node6", NODE5.replace("5", "6"), enabled=False, disabled_reason="new memory"))
-    moving = _guest(MOVING, "web1", 1, progress=75)
-    idle = _guest(IDLE, "db1", 2, memory_mib=2048, vcpus=2)
-    stopped = _guest(STOPPED, "old", 3, host="node6", vm_state=VmState.STOPPED, power_state=PowerState.SHUTOFF)
-    failed = _migration(idle, 4, MigrationStatus.FAILED, error_code="NoValidHost", error="No valid host was found. node6: it is disabled")
+    add(_host("node5", NODE5), _host("node6", NODE5.replace("5", "6"), enabled=False, disabled_reason="new memory"))
+    moving = guest(MOVING, "web1", 1, progress=75)
+    idle = guest(IDLE, "db1", 2, memory_mib=2048, vcpus=2)
+    stopped = guest(STOPPED, "old", 3, host="node6", vm_state=VmState.STOPPED, power_state=PowerState.SHUTOFF)
+    failed = migration(idle, 4, MigrationStatus.FAILED, error_code="NoValidHost", error="No valid host was found. node6: it is disabled")
     idle.task_state = None
-    running = _migration(moving, 5, MigrationStatus.RUNNING, request_id=REQUEST, requested_destination="node6")
-    _add(moving, idle, stopped, failed, running)
-    _add(disk_row(moving, "vda"), disk_row(idle, "vda"), disk_row(idle, "vdb", destination_type="volume", serial="vol-1", path=None))
-    _add(sighting_row("node5", moving, seen_at=at(5)), sighting_row("node5", idle, seen_at=at(5)))
+    running = migration(moving, 5, MigrationStatus.RUNNING, request_id=REQUEST, requested_destination="node6")
+    add(moving, idle, stopped, failed, running)
+    add(disk_row(moving, "vda"), disk_row(idle, "vda"), disk_row(idle, "vdb", destination_type="volume", serial="vol-1", path=None))
+    add(sighting_row("node5", moving, seen_at=at(5)), sighting_row("node5", idle, seen_at=at(5)))
     _story(running)
     _volume(idle)
     _access()
@@ -50,12 +54,12 @@ def _story(migration: Migration) -> None:
     names = ["select_destination", "check_destination", "check_source", "pre_live_migration", "migrate"]
     for position, name in enumerate(names):
         state = StepState.RUNNING if name == "migrate" else StepState.DONE
-        _add(step_row(migration, position, name, state=state, started_at=at(5), finished_at=None if name == "migrate" else at(5.01)))
-    _add(sample_row(migration, 512, at=at(5.1)), sample_row(migration, 256, at=at(5.2)))
+        add(step_row(migration, position, name, state=state, started_at=at(5), finished_at=None if name == "migrate" else at(5.01)))
+    add(sample_row(migration, 512, at=at(5.1)), sample_row(migration, 256, at=at(5.2)))
     action = action_row(migration, started_at=at(5), updated_at=at(5))
-    _add(action)
+    add(action)
     for event, host in [("conductor_live_migrate_instance", None), ("compute_check_can_live_migrate_destination", "node6")]:
-        _add(event_row(action, event, host=host, started_at=at(5), finished_at=at(5.01)))
+        add(event_row(action, event, host=host, started_at=at(5), finished_at=at(5.01)))
 
 
 def _access() -> None:
@@ -65,18 +69,18 @@ def _access() -> None:
     path = f"/v2.1/servers/{MOVING}/action"
     details = {"host": "node6", "block_migration": "auto"}
     told = {"method": "POST", "path": path, "operation": "nova.os-migrateLive", "details": details, "status": 202}
-    _add(token, AuditEvent(at=at(5), request_id=REQUEST, user_id="ann", token_uuid=TOKEN, role=Role.OPERATOR, address="192.0.2.7", **told))
+    add(token, AuditEvent(at=at(5), request_id=REQUEST, user_id="ann", token_uuid=TOKEN, role=Role.OPERATOR, address="192.0.2.7", **told))
 
 
-def _volume(guest: Instance) -> None:
+def _volume(user: Instance) -> None:
     """A registered volume; the guest uses it through the attachment of its host."""
     moments = {"created_at": at(6), "updated_at": at(6)}
     name = "iqn.2026-11.org.example:db1/1"
     volume = Volume(uuid=VOLUME, name="db1-data", backend="san1", source_name=name, location={}, size_bytes=1024 * MIB, created_at=at(6))
-    row = VolumeAttachment(uuid=ATTACHMENT, volume_uuid=VOLUME, instance_uuid=guest.uuid, host="node5", connector={}, **moments)
+    row = VolumeAttachment(uuid=ATTACHMENT, volume_uuid=VOLUME, instance_uuid=user.uuid, host="node5", connector={}, **moments)
     row.state = AttachmentState.GRANTED
     ours = {"volume_uuid": VOLUME, "attachment_uuid": ATTACHMENT, "source_name": name, "protocol": "iscsi", "path": None}
-    _add(volume, row, disk_row(guest, "vdc", source_type="network", destination_type="volume", format="raw", **ours))
+    add(volume, row, disk_row(user, "vdc", source_type="network", destination_type="volume", format="raw", **ours))
 
 
 def _host(name: str, uuid: str, **fields: object) -> Host:
@@ -84,13 +88,15 @@ def _host(name: str, uuid: str, **fields: object) -> Host:
     return host_row(name, uuid=uuid, service_uuid=service, epoch=uuid, last_seen_at=START, started_at=START, created_at=START, **fields)
 
 
-def _guest(uuid: str, name: str, minute: int, host: str = "node5", **fields: object) -> Instance:
+def guest(uuid: str, name: str, minute: int, host: str = "node5", **fields: object) -> Instance:
+    """One that was made so many minutes after the world began."""
     moments = {"created_at": at(minute), "launched_at": at(minute), "updated_at": at(minute)}
     return instance_row(host, uuid=uuid, name=name, **moments, **fields)
 
 
-def _migration(guest: Instance, minute: int, status: MigrationStatus, **fields: object) -> Migration:
-    row = migration_row(guest, status=status, created_at=at(minute), updated_at=at(minute), dest_host="node6", **fields)
+def migration(moved: Instance, minute: int, status: MigrationStatus, **fields: object) -> Migration:
+    """One of ``moved`` to node6."""
+    row = migration_row(moved, status=status, created_at=at(minute), updated_at=at(minute), dest_host="node6", **fields)
     row.uuid = f"{minute}" * 8 + "-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
     row.user_id = row.project_id = "admin"
     row.request_id = str(fields.get("request_id", REQUEST.replace("7", str(minute))))
@@ -100,7 +106,8 @@ def _migration(guest: Instance, minute: int, status: MigrationStatus, **fields: 
     return row
 
 
-def _add(*rows: object) -> None:
+def add(*rows: object) -> None:
+    """Write rows down, in this order."""
     with writing() as session:
         for row in rows:
             session.add(row)
