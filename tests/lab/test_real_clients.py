@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,17 @@ import pytest
 from lmigrate.clock import monotonic_s
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.topology import Lab
-from tests.clients.client_process import Shell, Site, run, shell, site
+from tests.clients.client_process import Answer, Shell, Site, run, shell, site
 from tests.clients.environments import ANSIBLE, DEBIAN, EXAMPLES, NEWEST, SEVEN, Environment
 from tests.clients.test_libraries import PROGRAMS
 from tests.lab.conftest import StartGuest
 from tests.lab.labs import SMALL_HOST
 from tests.lab.moves import assert_home, assert_moved, other
-from tests.lab.wire import Wire, eventually
+from tests.lab.wire import Wire, eventually, story
 from tests.lab.world import World, assert_unchanged
+
+#: ends a migration of one guest: "abort" or "force", and the migration's id
+Ends = Callable[[str, int], Answer]
 
 pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 
@@ -63,15 +68,76 @@ def test_openstack_shows_aborts_and_force_completes_running_migrations(lab: Lab,
             assert_unchanged(lab, before)
             assert_home(lab, wire, guest, "node5")
             completed = moving(openstack, guest)
-            lab.slow("node5", "2mbit")  # what the paused guest has still to send takes half a minute: it is seen
-            assert openstack(f"server migration force complete {guest.name} {completed}").code == 0
-            eventually("the guest is paused, so that its copy ends", lambda: stands_on_node5(lab, guest), 60)
-            lab.slow("node5", None)
+            force(lab, guest, lambda: openstack(f"server migration force complete {guest.name} {completed}"))
             done = [row["Action"] for row in openstack(f"server event list {guest.name} -f json").json]
             assert sorted(done) == ["live-migration", "live-migration", "live_migration_cancel", "live_migration_force_complete"]
     finally:
         lab.slow("node5", None)
     assert_moved(lab, wire, guest, wire.end(completed), since=began)
+
+
+def the_libraries(library: str, at: Site, guest: Guest) -> Ends:
+    """One of the two in the newest environment: a program that asks for one thing."""
+
+    def ask(what: str, _migration: int) -> Answer:
+        return run(NEWEST, at, "python", PROGRAMS / "libraries_end.py", guest.name, f"{library}-{what}", **without_keystone(at))
+
+    return ask
+
+
+def older_openstack(environment: Environment, at: Site, guest: Guest) -> Ends:
+    """The command of one environment, told the version that each needs: 6.0 asks for 2.1 by itself."""
+    words = {"abort": ["2.24", "abort"], "force": ["2.22", "force", "complete"]}
+
+    def ask(what: str, migration: int) -> Answer:
+        version, *verb = words[what]
+        arguments = ["--os-compute-api-version", version, "server", "migration", *verb, guest.name, str(migration)]
+        return run(environment, at, "openstack", *arguments)
+
+    return ask
+
+
+OTHERS: dict[str, Callable[[Site, Guest], Ends]] = {
+    "sdk": partial(the_libraries, "sdk"),
+    "nova": partial(the_libraries, "nova"),
+    "osc-7": partial(older_openstack, SEVEN),
+    "osc-6": partial(older_openstack, DEBIAN),
+}
+
+
+@pytest.mark.parametrize("client", OTHERS)
+def test_other_clients_abort_and_force_complete_running_migrations(lab: Lab, wire: Wire, start: StartGuest, at: Site, client: str) -> None:
+    guest = start("node5", memory_mib=64, fill_mib=16, dirty_mib=8, dirty_mib_per_s=100.0)
+    began, ask = monotonic_s(), OTHERS[client](at, guest)
+    lab.slow("node5", "16mbit")  # the guest writes faster: by itself no copy ends
+    try:
+        aborted = copying(wire, guest)
+        done = ask("abort", aborted)
+        assert done.code == 0, done
+        ended = wire.end(aborted)
+        assert ended["status"] == "cancelled", story(ended)
+        assert_home(lab, wire, guest, "node5")
+        completed = copying(wire, guest)
+        force(lab, guest, lambda: ask("force", completed))
+    finally:
+        lab.slow("node5", None)
+    assert_moved(lab, wire, guest, wire.end(completed), since=began)
+
+
+def copying(wire: Wire, guest: Guest) -> int:
+    """The id of a migration of ``guest`` to node6 whose memory is on its way."""
+    migration = wire.begin(guest.uuid, "node6")
+    wire.status(migration, "running")
+    return migration
+
+
+def force(lab: Lab, guest: Guest, ask: Callable[[], Answer]) -> None:
+    """Ask for completion, see that the guest is paused for it, and let the copy end."""
+    lab.slow("node5", "2mbit")  # what the paused guest has still to send takes half a minute: it is seen
+    done = ask()
+    assert done.code == 0, done
+    eventually("the guest is paused, so that its copy ends", lambda: stands_on_node5(lab, guest), 60)
+    lab.slow("node5", None)
 
 
 def stands_on_node5(lab: Lab, guest: Guest) -> bool:
@@ -107,12 +173,26 @@ def test_clients_say_why_a_check_refused(lab: Lab, wire: Wire, guest: Guest, at:
         finally:
             assert openstack(f"compute service set --enable {other(home)} nova-compute").code == 0
         assert (refused.code, "repair" in refused.err) == (1, True), refused
-    later = run(
-        NEWEST, at, "python", PROGRAMS / "novaclient_migrate.py", guest.name, SMALL_HOST, OS_AUTH_TYPE="none", OS_ENDPOINT=f"{at.url}/v2.1"
-    )
+    later = novaclient_migrates(at, guest, SMALL_HOST)
     assert later.json["status"] == "failed"
     assert "Lack of memory" in str(later.json), later
     assert_unchanged(lab, before)
+
+
+def test_novaclient_moves_a_guest(lab: Lab, wire: Wire, guest: Guest, at: Site) -> None:
+    home, began = wire.server(guest.uuid)["host"], monotonic_s()
+    assert novaclient_migrates(at, guest, other(home)).json["status"] == "completed"
+    assert_moved(lab, wire, guest, newest(wire, guest), since=began)
+
+
+def novaclient_migrates(at: Site, guest: Guest, host: str) -> Answer:
+    """The program that asks for a move of ``guest``, and waits for its end."""
+    return run(NEWEST, at, "python", PROGRAMS / "novaclient_migrate.py", guest.name, host, **without_keystone(at))
+
+
+def without_keystone(at: Site) -> dict[str, str]:
+    """What novaclient has to be told, which reads no clouds.yaml."""
+    return {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": f"{at.url}/v2.1"}
 
 
 def test_the_example_for_openstacksdk_moves_a_guest(lab: Lab, wire: Wire, guest: Guest, at: Site) -> None:
