@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import socket
 import subprocess
 import sys
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.one_database
 
 Save = Callable[..., None]
 PROGRAMS = Path(sys.executable).parent
+PATIENCE_S = 60
 #: a busy machine may take longer than a typing person would wait
 PATIENT = {"LMIGRATE_COMPLETION_TIMEOUT_S": "30"}
 
@@ -31,6 +34,11 @@ def guests(save: Save) -> None:
     save(migration_row(row))
 
 
+def environment_of(url: str, **variables: str) -> dict[str, str]:
+    """What the shells are started with."""
+    return {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "LMIGRATE_URL": url, **PATIENT, **variables}
+
+
 def completed(url: str, *words: str, **variables: str) -> list[str]:
     """What bash offers for the last of ``words``, from a real bash that has read our script."""
     quoted = " ".join(f"'{word}'" for word in words)
@@ -40,8 +48,8 @@ def completed(url: str, *words: str, **variables: str) -> list[str]:
         _lmigrate_completion lmigrate
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    environment = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "LMIGRATE_URL": url, "HOME": "/nonexistent", **PATIENT, **variables}
-    done = subprocess.run(["bash", "--norc", "-c", script], env=environment, capture_output=True, text=True, check=True, timeout=60)
+    environment = environment_of(url, HOME="/nonexistent", **variables)
+    done = subprocess.run(["bash", "--norc", "-c", script], env=environment, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     assert done.stderr == ""
     return sorted(done.stdout.split())
 
@@ -50,6 +58,65 @@ def test_bash_offers_commands_options_and_names(api_url: str, guests: None) -> N
     assert completed(api_url, "lmigrate", "mig") == ["migration"]
     assert completed(api_url, "lmigrate", "server", "migrate", "we") == ["web1", "web2"]
     assert completed(api_url, "lmigrate", "server", "migrate", "web1", "--host", "") == ["node5", "node6"]
+
+
+ZSHRC = """
+    autoload -Uz compinit && compinit -u -D
+    eval "$(lmigrate completion zsh)"
+    leave() { print -r -- "$BUFFER" > line; BUFFER=exit; zle accept-line }
+    zle -N leave; bindkey '^G' leave
+    PS1='type> '
+"""
+
+
+def in_zsh(url: str, directory: Path, typed: str) -> str:
+    """The line of a real, interactive zsh after ``typed`` and the tabulator."""
+    (directory / ".zshrc").write_text(ZSHRC)
+    ours, theirs = pty.openpty()
+    environment = environment_of(url, ZDOTDIR=str(directory), HOME=str(directory), TERM="dumb")
+    argv = ["zsh", "-o", "no_global_rcs", "-i"]
+    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=directory, start_new_session=True):
+        os.close(theirs)
+        read(ours, until=b"type> ")
+        os.write(ours, f"{typed}\t\a".encode())
+        read(ours, until=None)
+        os.close(ours)
+    return (directory / "line").read_text().rstrip("\n")
+
+
+def read(terminal: int, until: bytes | None) -> None:
+    """Read what is shown there up to ``until``, or to its end."""
+    got = b""
+    while until is None or until not in got:
+        assert select.select([terminal], [], [], PATIENCE_S)[0], got
+        try:
+            got += os.read(terminal, 4096)
+        except OSError:  # its other side is closed: how Linux says that it was the end
+            return
+
+
+def test_zsh_completes_commands_options_and_names(api_url: str, guests: None, tmp_path: Path) -> None:
+    assert in_zsh(api_url, tmp_path, "lmigrate mig") == "lmigrate migration "
+    assert in_zsh(api_url, tmp_path, "lmigrate server migrate --wat") == "lmigrate server migrate --watch "
+    assert in_zsh(api_url, tmp_path, "lmigrate server show db") == "lmigrate server show db1 "
+    assert in_zsh(api_url, tmp_path, "lmigrate server migrate web1 --host n") == "lmigrate server migrate web1 --host node"
+
+
+def in_fish(url: str, directory: Path, typed: str) -> list[str]:
+    """What a real fish offers for ``typed``."""
+    script = "lmigrate completion fish | source; complete --do-complete $argv[1]"
+    argv = ["fish", "--no-config", "-c", script, typed]
+    environment = environment_of(url, HOME=str(directory))
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
+    assert done.stderr == ""
+    return sorted(line.partition("\t")[0] for line in done.stdout.splitlines())
+
+
+def test_fish_completes_commands_options_and_names(api_url: str, guests: None, tmp_path: Path) -> None:
+    assert in_fish(api_url, tmp_path, "lmigrate mig") == ["migration"]
+    assert in_fish(api_url, tmp_path, "lmigrate server migrate --wat") == ["--watch"]
+    assert in_fish(api_url, tmp_path, "lmigrate server migrate we") == ["web1", "web2"]
+    assert in_fish(api_url, tmp_path, "lmigrate server migrate web1 --host ") == ["node5", "node6"]
 
 
 @pytest.mark.parametrize(
