@@ -8,7 +8,8 @@ import click
 
 from lmigrate.cli.client import Client, Json
 from lmigrate.cli.endpoint import Endpoint
-from lmigrate.cli.render import moment, output_option, print_rows
+from lmigrate.cli.render import moment, print_rows
+from lmigrate.output import output_option
 
 
 def _outcome(row: Json) -> str:

@@ -9,7 +9,8 @@ import click
 from lmigrate.cli.client import Client, Json
 from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import ExitCode
-from lmigrate.cli.render import moment, output_option, print_data, printable
+from lmigrate.cli.render import moment, printable
+from lmigrate.output import output_option, print_data
 
 
 @click.command()

@@ -10,8 +10,9 @@ from lmigrate.cli.client import Client, Json
 from lmigrate.cli.completion_cmd import hosts
 from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import Failure
-from lmigrate.cli.render import moment, output_option, print_data, print_facts, print_rows, size
+from lmigrate.cli.render import moment, print_facts, print_rows, size
 from lmigrate.errors import LmigrateError
+from lmigrate.output import output_option, print_data
 
 _MIB = 2**20
 COLUMNS = {

@@ -10,8 +10,9 @@ from lmigrate.cli.client import Client, Json
 from lmigrate.cli.completion_cmd import hosts, migrations, servers
 from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import ExitCode, Failure, Refused
-from lmigrate.cli.render import moment, output_option, print_data, print_facts, print_rows, print_table, size
+from lmigrate.cli.render import moment, print_facts, print_rows, print_table, size
 from lmigrate.cli.watch import follow, route
+from lmigrate.output import output_option, print_data
 from lmigrate.states import MigrationStatus, StepState
 
 COLUMNS = {

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-import click
-import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lmigrate.cli.streams import knows_all_characters
+from lmigrate.output import print_data
 
 Row = Mapping[str, Any]
 Cell = Callable[[Row], object]
-F = TypeVar("F", bound=Callable[..., Any])
 
 #: so wide that nothing is folded when the reader is a program
 _PIPE_WIDTH = 10_000
@@ -27,22 +23,9 @@ _WHOLE = {"UUID", "ID", "NAME", "HOST"}
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def output_option(command: F) -> F:
-    """``-o table|json|yaml``."""
-    return click.option("-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", help="How to print.")(command)
-
-
 def console() -> Console:
     """Standard output; escape sequences only on a terminal."""
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=False)
-
-
-def print_data(value: object, output: str) -> None:
-    """JSON or YAML, as the API gave it."""
-    if output == "yaml":
-        click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=knows_all_characters()), nl=False)
-    else:
-        click.echo(json.dumps(value, indent=2))
 
 
 def print_rows(rows: Iterable[Row], columns: Mapping[str, Cell], output: str) -> None:

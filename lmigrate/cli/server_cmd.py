@@ -8,8 +8,9 @@ from lmigrate.cli.client import Client, Json
 from lmigrate.cli.completion_cmd import hosts, servers
 from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import ExitCode
-from lmigrate.cli.render import moment, output_option, print_data, print_facts, print_rows, print_table, printable, size
+from lmigrate.cli.render import moment, print_facts, print_rows, print_table, printable, size
 from lmigrate.cli.watch import follow
+from lmigrate.output import output_option, print_data
 
 
 def _state(row: Json) -> str:

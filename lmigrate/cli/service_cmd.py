@@ -7,7 +7,8 @@ import click
 from lmigrate.cli.client import Client
 from lmigrate.cli.completion_cmd import hosts
 from lmigrate.cli.endpoint import Endpoint
-from lmigrate.cli.render import moment, output_option, print_rows
+from lmigrate.cli.render import moment, print_rows
+from lmigrate.output import output_option
 
 COLUMNS = {
     "HOST": lambda row: row["host"],

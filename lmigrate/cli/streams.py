@@ -23,11 +23,6 @@ def prepare() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def knows_all_characters() -> bool:
-    """Whether standard output takes every character as it is."""
-    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-
-
 def is_full(error: OSError) -> bool:
     """Whether that came of printing."""
     return error.errno in _FULL and error.filename is None

@@ -10,9 +10,10 @@ import click
 from lmigrate.cli.client import Client, Json
 from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import ExitCode, Failure
-from lmigrate.cli.render import moment, output_option, print_data, print_facts, print_rows
+from lmigrate.cli.render import moment, print_facts, print_rows
 from lmigrate.errors import InvalidInput
 from lmigrate.ids import is_uuid
+from lmigrate.output import output_option, print_data
 from lmigrate.states import Role
 
 _SPAN = re.compile(r"([1-9][0-9]{0,5})(h|d|w)\Z")

@@ -10,7 +10,8 @@ import click
 from lmigrate.cli.client import Client, Json
 from lmigrate.cli.completion_cmd import volumes
 from lmigrate.cli.endpoint import Endpoint
-from lmigrate.cli.render import Cell, moment, output_option, print_data, print_facts, print_rows, print_table, size
+from lmigrate.cli.render import Cell, moment, print_facts, print_rows, print_table, size
+from lmigrate.output import output_option, print_data
 
 COLUMNS = {
     "UUID": lambda row: row["uuid"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from lmigrate.lab.paths import LabPaths
 from lmigrate.lab.state import LabState
 from lmigrate.lab.topology import Lab, lab_ids, remove
 from lmigrate.lab.volume_cmd import volume
+from lmigrate.output import output_option, print_data
 
 _FIRST_HOST_NUMBER = 5
 
@@ -105,29 +105,34 @@ def down(lab_id: str, *, every: bool) -> None:
 
 @lab.command("status")
 @id_option
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@output_option
 def show_status(lab_id: str, output: str) -> None:
     """Show hosts, daemons and guests.
 
     \b
-    Example:
+    Examples:
       lmigrate lab status
+      lmigrate lab status -o json
     """
     found = status.of_lab(Lab.attach(lab_id))
-    if output == "json":
-        click.echo(json.dumps(found.to_json(), indent=2))
+    if output != "table":
+        print_data(found.to_json(), output)
     else:
         _print_table(found)
 
 
 @lab.command("list")
-def list_labs() -> None:
+@output_option
+def list_labs(output: str) -> None:
     """List the labs of this machine.
 
     \b
     Example:
       lmigrate lab list
     """
+    if output != "table":
+        print_data(lab_ids(), output)
+        return
     for name in lab_ids():
         click.echo(name)
 

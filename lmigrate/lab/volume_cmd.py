@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 from lmigrate.lab.id_option import id_option
 from lmigrate.lab.tgt import BACKEND
 from lmigrate.lab.volumes import create_volume
+from lmigrate.output import output_option, print_data
 
 if TYPE_CHECKING:
     from lmigrate.lab.topology import Lab
@@ -26,7 +26,7 @@ def volume() -> None:
 @volume.command("create")
 @click.argument("name")
 @id_option
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@output_option
 @click.option(
     "--size-mib", type=click.IntRange(1, 1 << 20), default=64, show_default=True, help="The file behind it grows as it is written."
 )
@@ -40,8 +40,8 @@ def create_command(name: str, lab_id: str, output: str, size_mib: int) -> None:
     if not _NAME.fullmatch(name):
         raise click.BadParameter(f"{name!r} cannot be the name of a volume: up to 63 letters, digits, dots, - and _", param_hint="NAME")
     made = create_volume(_lab(lab_id), name, size_mib)
-    if output == "json":
-        click.echo(json.dumps({"name": name, "uuid": made.uuid, "backend": BACKEND, "size_mib": size_mib, "path": str(made.path)}))
+    if output != "table":
+        print_data({"name": name, "uuid": made.uuid, "backend": BACKEND, "size_mib": size_mib, "path": str(made.path)}, output)
     else:
         click.echo(f"{name} ({made.uuid}), {size_mib} MiB on {BACKEND}; its content is in {made.path}")
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from lmigrate.clock import monotonic_s
@@ -116,11 +117,11 @@ def test_the_command_line(lab: Lab) -> None:
     move(Guest.find(lab, "cli"), "node5", "node6")
     heard = json.loads(run("report", "cli", "--listen-s", "0.5", "-o", "json"))
     assert heard["hosts"] == ["node6"]
-    recorded = json.loads(run("report", started["uuid"], "-o", "json"))
+    recorded = yaml.safe_load(run("report", started["uuid"], "-o", "yaml"))
     assert recorded["hosts"] == ["node5", "node6"]
     assert recorded["is_unbroken"] is True
     assert "unbroken" in run("report", "cli", "--last-s", "1")
-    (row,) = json.loads(run("list", "-o", "json"))
+    (row,) = yaml.safe_load(run("list", "-o", "yaml"))
     assert row["states"] == {"node6": "running"}
     assert "cli" in run("list")
     assert run("stop", "cli") == "cli is gone\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,10 @@ from lmigrate.lab.guests.spec import DiskSpec, GuestSpec
 from lmigrate.lab.guests.start import start_guest
 from lmigrate.lab.id_option import id_option
 from lmigrate.lab.volumes import carrying
+from lmigrate.output import output_option, print_data
 
 if TYPE_CHECKING:
     from lmigrate.lab.topology import Lab
-
-_output_option = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
 @click.group("guest")
@@ -33,7 +31,7 @@ def guest() -> None:
 @guest.command("start")
 @click.argument("name")
 @id_option
-@_output_option
+@output_option
 @click.option("--host", help="Where.  [default: the lab's first host]")
 @click.option(
     "--kind", type=click.Choice(["tick", "linux"]), default="tick", show_default=True, help="tick starts at once; linux uses disks."
@@ -83,15 +81,15 @@ def start_command(
         raise click.ClickException(str(error.stderr).strip() or str(error)) from error
     took_s = clock.monotonic_s() - began_s
     start_recording(started)
-    if output == "json":
-        click.echo(json.dumps({"name": name, "uuid": spec.uuid, "host": host, "first_tick_s": round(took_s, 3)}))
+    if output != "table":
+        print_data({"name": name, "uuid": spec.uuid, "host": host, "first_tick_s": round(took_s, 3)}, output)
     else:
         click.echo(f"{name} ({spec.uuid}) counts on {host}, {took_s:.1f} s after the command")
 
 
 @guest.command("list")
 @id_option
-@_output_option
+@output_option
 def list_command(lab_id: str, output: str) -> None:
     """Every guest: where it runs and how far it has counted.
 
@@ -100,8 +98,8 @@ def list_command(lab_id: str, output: str) -> None:
       lmigrate lab guest list
     """
     rows = [_row(item) for item in Guest.all(_lab(lab_id))]
-    if output == "json":
-        click.echo(json.dumps(rows, indent=1))
+    if output != "table":
+        print_data(rows, output)
         return
     table = Table("name", "uuid", "kind", "state", "count", box=None)
     for row in rows:
@@ -113,7 +111,7 @@ def list_command(lab_id: str, output: str) -> None:
 @guest.command("report")
 @click.argument("name")
 @id_option
-@_output_option
+@output_option
 @click.option("--last-s", type=float, help="Only the last so many seconds of what was recorded.")
 @click.option("--listen-s", type=float, help="Listen for so many seconds instead of reading what was recorded.")
 def report_command(name: str, lab_id: str, output: str, last_s: float | None, listen_s: float | None) -> None:
@@ -125,8 +123,8 @@ def report_command(name: str, lab_id: str, output: str, last_s: float | None, li
     """
     found = Guest.find(_lab(lab_id), name)
     report = make_report(_listened(found, listen_s) if listen_s else _recorded(found, last_s))
-    if output == "json":
-        click.echo(json.dumps(report.to_json(), indent=1))
+    if output != "table":
+        print_data(report.to_json(), output)
     else:
         _print_report(report)
 

@@ -50,6 +50,18 @@ def test_every_command_has_examples_that_it_would_accept(words: tuple[str, ...])
         accept(shlex.split(call))
 
 
+def test_whatever_prints_for_programs_does_so_in_the_same_forms() -> None:
+    forms = {
+        words: list(option.type.choices)
+        for words, command in COMMANDS.items()
+        for option in command.params
+        if "--output" in option.opts and isinstance(option.type, click.Choice)
+    }
+    shown = {words for words in COMMANDS if words[-1] in {"list", "show", "status", "report", "plan", "audit", "doctor"}}
+    assert set(map(tuple, forms.values())) == {("table", "json", "yaml")}
+    assert shown - set(forms) == set()
+
+
 def accept(arguments: list[str]) -> None:
     """Parse a whole command line, and run nothing."""
     command: click.Command = main

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -43,6 +45,16 @@ def test_a_shell_that_was_pointed_at_a_lab_means_that_one(command: list[str]) ->
     assert "lab up --id mine" in CliRunner().invoke(lab, command, env=pointed).output
     verb = command[: 2 if command[0] == "guest" else 1]
     assert "lab up --id other" in CliRunner().invoke(lab, [*verb, "--id", "other", *command[len(verb) :]], env=pointed).output
+
+
+@pytest.mark.usefixtures("as_root")
+def test_the_labs_are_listed_for_people_and_for_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LMIGRATE_LAB_ROOT", str(tmp_path))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    assert CliRunner().invoke(lab, ["list"]).output == "one\ntwo\n"
+    assert json.loads(CliRunner().invoke(lab, ["list", "-o", "json"]).output) == ["one", "two"]
+    assert CliRunner().invoke(lab, ["list", "-o", "yaml"]).output == "- one\n- two\n"
 
 
 @pytest.mark.usefixtures("as_root")
