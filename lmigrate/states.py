@@ -58,6 +58,13 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
+class PendingRequest(StrEnum):
+    """What was asked of a migration under way and has not come about."""
+
+    ABORT = "abort"
+    FORCE_COMPLETE = "force_complete"
+
+
 class HoldReason(StrEnum):
     """Why a migration waits for a human.  Each has a page of that name in docs/runbooks/."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.v1.schemas.migrations import Event, Migration, MigrationDetail, Progress, Sample, Step
-from lmigrate.db.stores import migrations_view
+from lmigrate.db.stores import migrations_view, wishes
 from lmigrate.db.stores.migrations_view import MigrationRecord
 from lmigrate.states import MigrationStatus
 
@@ -34,10 +34,11 @@ def migration_detail(found: migrations_view.MigrationDetail, *, with_samples: bo
 
 def _common(record: MigrationRecord) -> dict[str, Any]:
     row = record.migration
-    different = {"instance_name", "progress", "refusals"}
+    different = {"instance_name", "progress", "refusals", "pending_request"}
     same = {name: getattr(row, name) for name in Migration.model_fields if name not in different}
     refusals = {host: str(reason) for host, reason in row.refusals.items()}
-    return same | {"instance_name": record.instance_name, "refusals": refusals, "progress": _progress(record)}
+    made = {"refusals": refusals, "progress": _progress(record), "pending_request": wishes.pending(row)}
+    return same | made | {"instance_name": record.instance_name}
 
 
 def _progress(record: MigrationRecord) -> Progress:

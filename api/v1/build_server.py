@@ -7,6 +7,7 @@ from typing import Any
 
 from api.v1.schemas.servers import Disk, DiskAccess, DiskVolume, Server, ServerDetail, Sighting
 from lmigrate.db.models import BlockDeviceMapping, DomainSighting
+from lmigrate.db.stores import wishes
 from lmigrate.db.stores.servers_view import ServerRecord
 from lmigrate.db.stores.volumes_view import VolumeRecord
 
@@ -28,8 +29,9 @@ def server_detail(record: ServerRecord, sightings: Sequence[DomainSighting], vol
 
 
 def _common(record: ServerRecord) -> dict[str, Any]:
-    same = {name: getattr(record.instance, name) for name in Server.model_fields if name != "migration_id"}
-    return same | {"migration_id": record.migration_id}
+    row = record.migration
+    same = {name: getattr(record.instance, name) for name in Server.model_fields if name not in {"migration_id", "pending_request"}}
+    return same | {"migration_id": row and row.id, "pending_request": row and wishes.pending(row)}
 
 
 def _disk(row: BlockDeviceMapping, record: VolumeRecord | None) -> Disk:

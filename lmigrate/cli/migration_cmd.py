@@ -181,6 +181,7 @@ def _facts(found: Json) -> dict[str, object]:
         "From, to": route(found),
         "Asked for": _asked(found),
         "Status": found["status"] if found["phase"] in {"ended", "forward"} else f"{found['status']} ({found['phase']})",
+        "Pending": _pending(found),
         "Reason": f"{found['error_code']}: {found['error']}" if found["error"] else None,
         "Held": f"{found['hold_reason']} since {moment(found['held_at'])} (lmigrate doctor)" if found["hold_reason"] else None,
         "Progress": f"{progress['percent']}%",
@@ -192,6 +193,12 @@ def _facts(found: Json) -> dict[str, object]:
         "Ended": moment(found["ended_at"]),
         "Request": found["request_id"],
     }
+
+
+def _pending(found: Json) -> str | None:
+    """What was asked for and has not come about, and since when."""
+    kind = found["pending_request"]
+    return kind and f"{kind.replace('_', '-')}, asked for at {moment(found[f'{kind}_requested_at'])}"
 
 
 def _asked(found: Json) -> str:

@@ -165,10 +165,16 @@ def _facts(found: Json) -> dict[str, object]:
         "vCPUs": found["vcpus"],
         "Accelerator": found["virt_type"],
         "Persistent": found["is_persistent"],
-        "Migration": found["migration_id"],
+        "Migration": _migration(found),
         "Anomaly": found["anomaly"],
         "Launched": moment(found["launched_at"]),
     }
+
+
+def _migration(found: Json) -> object:
+    """The one under way, and what is asked of it."""
+    number, kind = found["migration_id"], found["pending_request"]
+    return f"{number} ({kind.replace('_', '-')} pending)" if kind else number
 
 
 def _print_plan(found: Json) -> None:

@@ -70,6 +70,8 @@ def _sentence(migration: Json) -> str:
     parts = [route(migration)]
     if migration["phase"] == "rolling-back":
         parts.append("rolling back")
+    if migration["pending_request"] is not None:
+        parts.append(f"{migration['pending_request'].replace('_', '-')} pending")
     if running is not None:
         parts.append(running.replace("_", " "))
     if migration["status"].startswith("running"):

@@ -82,7 +82,7 @@ def plan_migration(server_uuid: str, host: str | None) -> Plan:
 def _states(session: Session, record: ServerRecord) -> list[str]:
     """Why a request would be refused, or fail because of its source."""
     instance, found = record.instance, [str(error) for error in why_not_idle(record.instance)]
-    if record.migration_id is not None and instance.task_state is None:
+    if record.migration is not None and instance.task_state is None:
         found.append(str(InstanceInvalidState(action=ACTION, instance=instance.uuid, attribute="state", state=HELD)))
     if instance.host is None:
         return found

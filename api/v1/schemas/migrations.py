@@ -8,7 +8,7 @@ from pydantic import Field
 
 from api.contract import Shape
 from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
-from lmigrate.states import HoldReason, MigrationStatus
+from lmigrate.states import HoldReason, MigrationStatus, PendingRequest
 
 
 class Progress(Shape):
@@ -101,6 +101,9 @@ class Migration(Shape):
     fenced_host: str | None = Field(description="Host that an operator says is off.")
     progress: Progress
     downtime_ms: int | None = Field(description="The pause as QEMU measured it, once completed.")
+    pending_request: PendingRequest | None = Field(
+        description="What was asked for and has not come about; null: nothing, or the migration has switched over or ended."
+    )
     abort_requested_at: Moment | None
     force_complete_requested_at: Moment | None
     post_copy_at: Moment | None = Field(description="When the switch to post-copy was ordered: from then on there is no way back.")

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from api.contract import Shape
 from api.v1.schemas.paging import NAME, Moment, Page, PageQuery
+from lmigrate.states import PendingRequest
 
 
 class Forgotten(Shape):
@@ -84,6 +85,7 @@ class Server(Shape):
     progress: int = Field(description="Percent of the running migration.")
     anomaly: str | None = Field(description="What is wrong with it, in one sentence; such a guest is not moved.")
     migration_id: int | None = Field(description="The migration that has not ended.")
+    pending_request: PendingRequest | None = Field(description="What was asked of that migration and has not come about.")
     updated_at: Moment
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, String, and_, case, false, func, o
 from sqlalchemy.orm import Session, load_only
 
 from lmigrate.db.models import BlockDeviceMapping, DomainSighting, Host, Instance, Migration
-from lmigrate.db.stores import name_pattern
+from lmigrate.db.stores import name_pattern, wishes
 from lmigrate.db.stores.paging import in_order, newest_first
 from lmigrate.errors import InstanceNotFound
 from lmigrate.states import TERMINAL, PowerState, TaskState, VmState
@@ -78,7 +78,7 @@ class ServerRecord:
     instance: Instance
     disks: tuple[BlockDeviceMapping, ...]
     host: Host | None
-    migration_id: int | None  # of the one that has not ended
+    migration: Migration | None  # the one that has not ended: its id, and what is asked of it
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def _hosts(session: Session, names: set[str]) -> dict[str, Host]:
     return {host.name: host for host in session.scalars(query)} if names else {}
 
 
-def _running(session: Session, uuids: list[str]) -> dict[str, int]:
-    query = select(Migration.instance_uuid, Migration.id)
-    query = query.where(Migration.instance_uuid.in_(uuids), Migration.status.not_in(list(TERMINAL)))
-    return dict(session.execute(query).all())
+def _running(session: Session, uuids: list[str]) -> dict[str, Migration]:
+    query = select(Migration).where(Migration.instance_uuid.in_(uuids), Migration.status.not_in(list(TERMINAL)))
+    shown = load_only(Migration.id, Migration.instance_uuid, *wishes.READ_BY_PENDING)
+    return {row.instance_uuid: row for row in session.scalars(query.options(shown))}

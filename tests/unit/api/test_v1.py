@@ -6,6 +6,8 @@ from flask.testing import FlaskClient
 
 from lmigrate.db.clock import utcnow
 from lmigrate.db.models import Migration
+from lmigrate.migration.abort import request_abort
+from lmigrate.migration.force_complete import request_force_complete
 from lmigrate.states import MigrationStatus, Phase, StepState
 from tests.factories.journal import MIB, action_row, event_row, sample_row, step_row
 from tests.factories.records import disk_row, host_row, instance_row, migration_row, sighting_row
@@ -103,6 +105,18 @@ def test_a_migration_tells_its_story(client: FlaskClient, moved: Migration) -> N
         assert shown["progress"]["percent"] == 75
         assert shown["progress"]["expected_downtime_ms"] == 80
         assert shown["instance_name"] == "web1"
+
+
+def test_what_was_asked_for_is_told_of_the_migration_and_of_its_guest(client: FlaskClient, moved: Migration) -> None:
+    def told() -> list[str | None]:
+        answers = [client.get(path).json for path in (f"/v1/migrations/{moved.id}", f"/v1/servers/{moved.instance_uuid}")]
+        return [answer["pending_request"] for answer in answers if answer is not None]
+
+    assert told() == [None, None]
+    request_force_complete(moved.instance_uuid, moved.id)
+    assert told() == ["force_complete", "force_complete"]
+    request_abort(moved.instance_uuid, moved.id)
+    assert told() == ["abort", "abort"]
 
 
 def test_facts_of_steps_are_not_told(client: FlaskClient, moved: Migration) -> None:

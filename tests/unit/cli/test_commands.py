@@ -1,6 +1,7 @@
 """What people and scripts see: output, JSON and exit codes, over real HTTP."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -205,6 +206,21 @@ def test_abort_too_late_is_a_conflict(cli: Cli, save: Save, status: MigrationSta
     shown = cli("migration", "abort", str(row.id))
     assert shown.exit_code == ExitCode.CONFLICT
     assert f"is {status.value}: it can no longer be aborted" in shown.output
+
+
+@pytest.mark.parametrize("verb", ["abort", "force-complete"])
+def test_what_was_asked_for_is_shown_until_it_comes_about(cli: Cli, save: Save, verb: str) -> None:
+    guest = instance_row("node5", name="moving")
+    row = migration_row(guest, status=MigrationStatus.RUNNING, dest_host="node6")
+    save(guest, row)
+    assert f"{verb} pending" not in cli("server", "show", "moving").output
+    assert cli("migration", verb, str(row.id)).exit_code == 0
+    assert f"Migration    {row.id} ({verb} pending)" in cli("server", "show", "moving").output
+    pending = next(line for line in cli("migration", "show", str(row.id)).output.splitlines() if line.startswith("Pending"))
+    assert re.search(rf"  {verb}, asked for at \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d$", pending.rstrip()), pending
+    row.phase, row.status = Phase.ENDED, MigrationStatus.CANCELLED
+    save(row)
+    assert f"{verb}, asked" not in cli("migration", "show", str(row.id)).output
 
 
 def test_force_complete(cli: Cli, save: Save) -> None:

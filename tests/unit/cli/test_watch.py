@@ -23,6 +23,7 @@ def migration(**fields: Any) -> dict[str, Any]:
     return {
         "status": "running",
         "phase": "forward",
+        "pending_request": None,
         "attempt": 1,
         "source_host": "node5",
         "dest_host": "node6",
@@ -36,6 +37,11 @@ def test_everything_that_is_known_is_said() -> None:
         " 75%  running: node5 → node6, migrate, 256 MiB of 1.0 GiB left, 100 MiB/s, dirtied 8.0 MiB/s, "
         "iteration 3, pause about 80 ms, about 3 s to go, guest slowed by 20%"
     )
+
+
+@pytest.mark.parametrize(("asked", "said"), [("abort", "abort pending"), ("force_complete", "force-complete pending")])
+def test_what_was_asked_for_is_said_until_it_comes_about(asked: str, said: str) -> None:
+    assert view(migration(pending_request=asked), 0).sentence.startswith(f"node5 → node6, {said}, migrate, ")
 
 
 @pytest.mark.parametrize(
