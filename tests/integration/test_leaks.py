@@ -284,6 +284,16 @@ def test_a_lock_that_no_migration_holds_is_told(cluster: Cluster) -> None:
     assert leaks(cluster) == []
 
 
+def test_what_somebody_works_on_is_left_until_the_next_time(cluster: Cluster) -> None:
+    uuid = plant_domain(cluster, failed(cluster), PowerState.PAUSED, "migration")
+    with guest_lock(cluster.settings("node6").host.state_dir, uuid):
+        assert not [sentence for sentence in sweep(cluster) if sentence.startswith("leak: domain")]
+        assert set(cluster.world.where(uuid)) == {"node5", "node6"}
+    sweep(cluster)
+    assert list(cluster.world.where(uuid)) == ["node5"]
+    cluster.check()
+
+
 class NoHosts:
     """Asks nobody."""
 

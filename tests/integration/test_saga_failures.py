@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from lmigrate.errors import HypervisorError, HypervisorTimeout
+from lmigrate.migration.guest_lock import guest_lock
+from lmigrate.migration.steps import check_destination
 from lmigrate.states import MigrationStatus, Phase
 from lmigrate.virt.fake_move import Move
 from tests.integration.cluster import Cluster
@@ -50,6 +52,16 @@ def test_a_step_before_the_move(cluster: Cluster, failpoint: FailPoint, step: st
     migration = cluster.migrate(uuid, "node6")
     assert "Injected" in (migration.error or "")
     check_failed(cluster, migration.id, before)
+
+
+def test_a_destination_on_which_somebody_is_at_work_on_the_guest(private: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_destination, "SWEEP_PATIENCE_S", 0.05)
+    uuid = private.boot("node5")
+    before = private.snapshot()
+    with guest_lock(private.settings("node6").host.state_dir, uuid):
+        migration = private.migrate(uuid, "node6")
+    assert f"node6: Another worker on this host is still at work on instance {uuid}" in (migration.error or "")
+    check_failed(private, migration.id, before)
 
 
 def test_before_the_move_call(private: Cluster, failpoint: FailPoint) -> None:

@@ -7,6 +7,9 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
+from lmigrate.errors import GuestBusy
 from lmigrate.migration.guest_lock import guest_lock
 
 HOLD = """
@@ -59,6 +62,17 @@ def test_threads_of_one_process_exclude_each_other(tmp_path: Path) -> None:
         taken = take(tmp_path / "made", "guest")
         assert not taken.wait(0.1)
     assert taken.wait(10)
+
+
+def test_who_does_not_wait_for_ever_is_told_of_whom(tmp_path: Path) -> None:
+    with (
+        guest_lock(tmp_path, "guest"),
+        pytest.raises(GuestBusy, match="still at work on instance guest"),
+        guest_lock(tmp_path, "guest", patience_s=0),
+    ):
+        pass
+    with guest_lock(tmp_path, "guest", patience_s=0):
+        pass
 
 
 def test_other_guests_are_not_held_up(tmp_path: Path) -> None:

@@ -48,9 +48,11 @@ def test_enabled() -> None:
     assert enabled(host_state("node6", is_enabled=False, disabled_reason="new disks"), spec()) == "it is disabled: new disks"
 
 
-@pytest.mark.parametrize(("source", "is_refused"), [("QEMU", False), ("Xen", True), (None, False)])
-def test_hypervisor_type(source: str | None, is_refused: bool) -> None:
-    assert (hypervisor_type(host_state("node6"), spec(hypervisor_type=source)) is not None) == is_refused
+@pytest.mark.parametrize(
+    ("source", "reason"), [("QEMU", None), ("Xen", "The hypervisor of node6 is of type QEMU, the source's is Xen."), (None, None)]
+)
+def test_hypervisor_type(source: str | None, reason: str | None) -> None:
+    assert hypervisor_type(host_state("node6"), spec(hypervisor_type=source)) == reason
 
 
 @pytest.mark.parametrize(("source", "is_refused"), [(7_002_000, False), (7_001_999, False), (8_000_000, True), (None, False)])
