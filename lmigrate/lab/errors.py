@@ -17,6 +17,10 @@ class MissingProgram(LabError):
     """{program} is not installed. Install Debian's {package} (apt-get install {package}), or run `make deps`."""
 
 
+class WrongOption(LabError):
+    """An option of the lab, or of a guest, cannot be that."""
+
+
 class NoSuchLab(LabError):
     """There is no lab {lab_id} in {root}. `lmigrate lab up --id {lab_id}` makes it."""
 

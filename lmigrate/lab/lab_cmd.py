@@ -14,7 +14,8 @@ from rich.table import Table
 
 from lmigrate.errors import LmigrateError
 from lmigrate.lab import demo, status
-from lmigrate.lab.errors import NoSuchHost, NoSuchLab, NoSuchVolume
+from lmigrate.lab.errors import GuestExists, NoSuchHost, NoSuchLab, NoSuchVolume, OptionsDiffer, VolumeExists, VolumeInUse, WrongOption
+from lmigrate.lab.guests.guest import NoSuchGuest
 from lmigrate.lab.guests.guest_cmd import guest
 from lmigrate.lab.id_option import VARIABLE, id_option
 from lmigrate.lab.options import LabOptions
@@ -28,10 +29,18 @@ from lmigrate.output import output_option, print_data
 _FIRST_HOST_NUMBER = 5
 
 
-class _NotFound(click.ClickException):
-    """What was named does not exist, as the rest of the command line says it."""
-
-    exit_code = 3
+#: how the rest of the command line ends for the same; anything else ends with 1
+_EXIT_CODES: dict[type[LmigrateError], int] = {
+    WrongOption: 2,
+    NoSuchLab: 3,
+    NoSuchHost: 3,
+    NoSuchGuest: 3,
+    NoSuchVolume: 3,
+    OptionsDiffer: 4,
+    GuestExists: 4,
+    VolumeExists: 4,
+    VolumeInUse: 4,
+}
 
 
 class _LabGroup(click.Group):
@@ -42,8 +51,9 @@ class _LabGroup(click.Group):
             require_root()
             return super().invoke(ctx)
         except LmigrateError as error:
-            kind = _NotFound if isinstance(error, NoSuchLab | NoSuchHost | NoSuchVolume) else click.ClickException
-            raise kind(str(error)) from error
+            failure = click.ClickException(str(error))
+            failure.exit_code = _EXIT_CODES.get(type(error), 1)  # type: ignore[misc]  # click reads it from the instance
+            raise failure from error
 
 
 @click.group("lab", cls=_LabGroup)

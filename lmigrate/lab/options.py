@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from lmigrate.lab.errors import LabError
+from lmigrate.lab.errors import WrongOption
 
 _LAB_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -51,20 +51,20 @@ class LabOptions:
     def __post_init__(self) -> None:
         check_lab_id(self.lab_id)
         if not 1 <= len(self.hosts) <= MAX_HOSTS:
-            raise LabError(f"a lab has 1 to {MAX_HOSTS} hosts, not {len(self.hosts)}")
+            raise WrongOption(f"a lab has 1 to {MAX_HOSTS} hosts, not {len(self.hosts)}")
         if len(set(self.hosts)) != len(self.hosts):
-            raise LabError("two hosts of a lab cannot have the same name: {names}", names=", ".join(self.hosts))
+            raise WrongOption("two hosts of a lab cannot have the same name: {names}", names=", ".join(self.hosts))
         for name in self.hosts:
             if not _HOST_NAME.fullmatch(name) or name in _RESERVED_NAMES:
-                raise LabError(
+                raise WrongOption(
                     f"{name!r} cannot be the name of a host: lower-case letters, digits and '-', not {', '.join(sorted(_RESERVED_NAMES))}"
                 )
         for option, allowed in _CHOICES.items():
             if getattr(self, option) not in allowed:
-                raise LabError(f"{option} is one of {', '.join(allowed)}, not {getattr(self, option)!r}")
+                raise WrongOption(f"{option} is one of {', '.join(allowed)}, not {getattr(self, option)!r}")
         for name in self.memory_mib:
             if name not in self.hosts:
-                raise LabError(f"memory is given for {name}, which is no host of the lab")
+                raise WrongOption(f"memory is given for {name}, which is no host of the lab")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for the state file."""
@@ -87,8 +87,8 @@ def check_lab_id(lab_id: str) -> str:
     """``lab_id`` itself, if it can be one.
 
     Raises:
-        LabError: it cannot.
+        WrongOption: it cannot.
     """
     if not _LAB_ID.fullmatch(lab_id):
-        raise LabError(f"{lab_id!r} cannot be a lab's id: 1 to 20 lower-case letters, digits and '-'")
+        raise WrongOption(f"{lab_id!r} cannot be a lab's id: 1 to 20 lower-case letters, digits and '-'")
     return lab_id

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 from lmigrate.ids import new_uuid
-from lmigrate.lab.errors import LabError
+from lmigrate.lab.errors import WrongOption
 from lmigrate.lab.guests.tick_image import TickParameters
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -35,22 +35,22 @@ class DiskSpec:
 
     def __post_init__(self) -> None:
         if self.format not in {"raw", "qcow2"} or self.size_mib < 1:
-            raise LabError(f"a disk is raw or qcow2 and has at least 1 MiB, not {self.format} with {self.size_mib} MiB")
+            raise WrongOption(f"a disk is raw or qcow2 and has at least 1 MiB, not {self.format} with {self.size_mib} MiB")
         if self.backing and self.format != "qcow2":
-            raise LabError("only a qcow2 disk can have a backing file")
+            raise WrongOption("only a qcow2 disk can have a backing file")
         if not 0 <= self.fill_mib <= self.size_mib:
-            raise LabError(f"a disk of {self.size_mib} MiB cannot hold {self.fill_mib} MiB of data")
+            raise WrongOption(f"a disk of {self.size_mib} MiB cannot hold {self.fill_mib} MiB of data")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """A disk as given on the command line: ``FORMAT:SIZE_MIB[:FILL_MIB[:BACKING]]``, e.g. ``qcow2:64:8:base.raw``.
 
         Raises:
-            LabError: it is not of that form.
+            WrongOption: it is not of that form.
         """
         fields = text.split(":")
         if not 2 <= len(fields) <= 4 or not all(number.isdecimal() for number in fields[1:3]):
-            raise LabError(f"a disk is FORMAT:SIZE_MIB[:FILL_MIB[:BACKING]], not {text!r}")
+            raise WrongOption(f"a disk is FORMAT:SIZE_MIB[:FILL_MIB[:BACKING]], not {text!r}")
         kind, size, fill, backing = [*fields, *("0", "")[len(fields) - 2 :]]
         return cls(kind, int(size), backing or None, int(fill))  # type: ignore[arg-type]  # checked above
 
@@ -104,11 +104,11 @@ class GuestSpec:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise LabError(f"{self.name!r} cannot be the name of a guest")
+            raise WrongOption(f"{self.name!r} cannot be the name of a guest")
         if self.kind == "tick":
             self._check_tick()
         elif self.memory_mib < LINUX_MEMORY_MIB_MIN + self.dirty_mib + self.fill_mib:
-            raise LabError(f"a linux guest that does this needs {LINUX_MEMORY_MIB_MIN + self.dirty_mib + self.fill_mib} MiB of memory")
+            raise WrongOption(f"a linux guest that does this needs {LINUX_MEMORY_MIB_MIN + self.dirty_mib + self.fill_mib} MiB of memory")
 
     @property
     def parameters(self) -> TickParameters:
@@ -131,6 +131,6 @@ class GuestSpec:
 
     def _check_tick(self) -> None:
         if self.memory_mib < self.parameters.memory_mib:
-            raise LabError(f"a tick guest that does this needs {self.parameters.memory_mib} MiB of memory")
+            raise WrongOption(f"a tick guest that does this needs {self.parameters.memory_mib} MiB of memory")
         if self.boots_from_disk and (not self.disks or self.disks[0].size_mib < _BOOT_SECTOR_MIB or self.disks[0].backing):
-            raise LabError("with firmware=bios the first disk is what the guest boots from: give one without a backing file")
+            raise WrongOption("with firmware=bios the first disk is what the guest boots from: give one without a backing file")

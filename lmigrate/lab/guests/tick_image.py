@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from lmigrate.lab.errors import LabError, MissingProgram
+from lmigrate.lab.errors import LabError, MissingProgram, WrongOption
 
 PIT_HZ = 1_193_182
 PAGES_PER_MIB = 256
@@ -49,13 +49,13 @@ class TickParameters:
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.rate_hz <= RATE_HZ_MAX:
-            raise LabError(f"rate_hz is between 0.1 and {RATE_HZ_MAX}, not {self.rate_hz}")
+            raise WrongOption(f"rate_hz is between 0.1 and {RATE_HZ_MAX}, not {self.rate_hz}")
         if min(self.dirty_mib, self.dirty_mib_per_s, self.fill_mib, self.poweroff_at) < 0:
-            raise LabError("dirty_mib, dirty_mib_per_s, fill_mib and poweroff_at cannot be negative")
+            raise WrongOption("dirty_mib, dirty_mib_per_s, fill_mib and poweroff_at cannot be negative")
         if self.dirty_mib_per_s and not self.dirty_mib:
-            raise LabError("dirty_mib_per_s needs a region: dirty_mib")
+            raise WrongOption("dirty_mib_per_s needs a region: dirty_mib")
         if self.memory_mib > MEMORY_MIB_MAX:
-            raise LabError(f"the tick guest uses at most {MEMORY_MIB_MAX} MiB, not {self.memory_mib}")
+            raise WrongOption(f"the tick guest uses at most {MEMORY_MIB_MAX} MiB, not {self.memory_mib}")
 
     @property
     def memory_mib(self) -> int:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lmigrate.lab.errors import LabError
+from lmigrate.lab.errors import WrongOption
 from lmigrate.lab.guests import start
 from lmigrate.lab.guests.linux_image import command_line
 from lmigrate.lab.guests.spec import DiskSpec, GuestSpec
@@ -24,7 +24,7 @@ def test_a_disk_as_on_the_command_line(text: str, disk: DiskSpec) -> None:
 
 @pytest.mark.parametrize("text", ["", "raw", "raw:", "vmdk:8", "raw:x", "raw:8:", "raw:8:9", "raw:8:0:base.img", "qcow2:8:0:a:b", "raw:0"])
 def test_what_is_no_disk_is_refused(text: str) -> None:
-    with pytest.raises(LabError):
+    with pytest.raises(WrongOption):
         DiskSpec.parse(text)
 
 
@@ -42,7 +42,7 @@ def test_what_is_no_disk_is_refused(text: str) -> None:
     ],
 )
 def test_impossible_guests_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(LabError):
+    with pytest.raises(WrongOption):
         GuestSpec(**wrong)
 
 

@@ -8,6 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from lmigrate.cli.exit_codes import ExitCode
+from lmigrate.lab import lab_cmd
+from lmigrate.lab.errors import GuestExists, LabError, OptionsDiffer, StartFailed
+from lmigrate.lab.guests.guest import NoSuchGuest
 from lmigrate.lab.lab_cmd import lab
 from lmigrate.lab.packages import require_programs
 
@@ -73,12 +76,44 @@ def test_down_of_nothing_is_no_error() -> None:
         (["--memory-mib", "node5=much"], "HOST=N"),
         (["--hosts", "node5,node5"], "same name"),
         (["--id", "Bad Id"], "cannot be a lab's id"),
+        (["--hosts", "Node5"], "cannot be the name of a host"),
+        (["--memory-mib", "node9=512"], "which is no host of the lab"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_touched(arguments: list[str], message: str) -> None:
     result = CliRunner().invoke(lab, ["up", *arguments])
-    assert result.exit_code != 0
-    assert message in result.output
+    assert (result.exit_code, message in result.output) == (ExitCode.USAGE, True), result.output
+
+
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize(
+    "command", [["status"], ["env"], ["down"], ["exec", "node5", "true"], ["demo"], ["guest", "list"], ["guest", "stop", "a"]]
+)
+def test_what_can_be_no_labs_id_is_a_wrong_value_of_every_command(command: list[str]) -> None:
+    verb = command[: 2 if command[0] == "guest" else 1]
+    result = CliRunner().invoke(lab, [*verb, "--id", "../lab", *command[len(verb) :]])
+    assert (result.exit_code, "'../lab' cannot be a lab's id" in result.output) == (ExitCode.USAGE, True), result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NoSuchGuest(lab_id="lab", guest="a", guests="b"), ExitCode.NOT_FOUND),
+        (GuestExists(lab_id="lab", guest="a"), ExitCode.CONFLICT),
+        (OptionsDiffer(lab_id="lab", difference="tls: True not False"), ExitCode.CONFLICT),
+        (StartFailed(what="Redis", deadline_s=30, log=""), ExitCode.FAILED),
+    ],
+)
+@pytest.mark.usefixtures("as_root")
+def test_what_goes_wrong_ends_as_the_page_of_the_command_line_says(
+    monkeypatch: pytest.MonkeyPatch, error: LabError, code: ExitCode
+) -> None:
+    def fail(_lab_id: str) -> bool:
+        raise error
+
+    monkeypatch.setattr(lab_cmd, "remove", fail)
+    result = CliRunner().invoke(lab, ["down"])
+    assert (result.exit_code, result.output) == (code, f"Error: {error}\n")
 
 
 @pytest.mark.usefixtures("as_root")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmigrate.lab.errors import LabError
+from lmigrate.lab.errors import WrongOption
 from lmigrate.lab.options import LabOptions
 
 
@@ -19,7 +19,7 @@ def test_unknown_keys_of_a_newer_state_file_are_passed_over() -> None:
 
 @pytest.mark.parametrize("lab_id", ["", "-a", "a-", "A", "a/b", "..", "x" * 21, "a b"])
 def test_bad_ids_are_refused(lab_id: str) -> None:
-    with pytest.raises(LabError, match="cannot be a lab's id"):
+    with pytest.raises(WrongOption, match="cannot be a lab's id"):
         LabOptions(lab_id=lab_id)
 
 
@@ -37,7 +37,7 @@ def test_bad_ids_are_refused(lab_id: str) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_with_a_reason(given: dict[str, object], message: str) -> None:
-    with pytest.raises(LabError, match=message):
+    with pytest.raises(WrongOption, match=message):
         LabOptions(**given)  # type: ignore[arg-type]
 
 
