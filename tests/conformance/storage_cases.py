@@ -162,10 +162,10 @@ class TgtCase(Case):
         self.directory = directory
         self._log = directory / "tgtd.log"
         self.port, self.control_port = free_port(), free_control_port()
-        options = IscsiTgtBackend(
+        self.options = IscsiTgtBackend(
             driver="iscsi-tgt", portal=f"{ADDRESS}:{self.port}", directory=directory / "volumes", control_port=self.control_port
         )
-        self.driver = IscsiTgtDriver(BACKEND, options)
+        self.driver = IscsiTgtDriver(BACKEND, self.options)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

@@ -41,6 +41,13 @@ def restarted(case: NbdCase) -> NbdDriver:
     return NbdDriver(BACKEND, case.options)
 
 
+@pytest.mark.parametrize(("subject", "is_let_in"), [("CN={host}", True), ("O=ours,CN={host}", False)])
+def test_whose_certificate_lets_in_is_a_setting(case: NbdCase, volume: VolumeRef, subject: str, is_let_in: bool) -> None:
+    driver = NbdDriver(BACKEND, case.options.model_copy(update={"client_subject": subject}))
+    info = driver.grant(volume, connector("node5"), ids.new_uuid())
+    assert (case.why_refused(info, "node5") is None) == is_let_in
+
+
 def test_an_export_outlives_the_daemon(case: NbdCase, volume: VolumeRef) -> None:
     own = ids.new_uuid()
     info = case.grant(volume, "node5", own)

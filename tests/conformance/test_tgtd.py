@@ -14,7 +14,7 @@ from lmigrate.storage.drivers.audit import Grant
 from lmigrate.storage.drivers.base import VolumeRef
 from lmigrate.storage.drivers.iscsi_tgt import IscsiTgtDriver
 from lmigrate.storage.drivers.tgtadm import Tgtadm
-from tests.conformance.storage_cases import TgtCase, connector, making
+from tests.conformance.storage_cases import BACKEND, TgtCase, connector, making
 
 pytestmark = [pytest.mark.lab, pytest.mark.one_database]
 SIZE = 4 << 20
@@ -30,6 +30,17 @@ def case(tmp_path: Path) -> Iterator[TgtCase]:
 @pytest.fixture
 def volume(case: TgtCase) -> VolumeRef:
     return case.driver.create(ids.new_uuid(), SIZE)
+
+
+def test_without_chap_and_with_targets_of_another_name(case: TgtCase) -> None:
+    options = case.options.model_copy(update={"chap": False, "iqn_prefix": "iqn.2026-11.org.example.san"})
+    driver = IscsiTgtDriver(BACKEND, options)
+    volume = driver.create(ids.new_uuid(), SIZE)
+    assert volume.location["iqn"] == f"iqn.2026-11.org.example.san:{volume.uuid}"
+    info = driver.grant(volume, connector("node5"), ids.new_uuid())
+    assert (info.auth_username, info.secret) == (None, None)
+    assert case.why_refused(info, "node5") is None
+    assert case.why_refused(case.stolen(info, "stranger"), "stranger") is not None
 
 
 def test_after_a_restart_granting_makes_the_target_again(case: TgtCase, volume: VolumeRef) -> None:

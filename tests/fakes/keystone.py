@@ -13,8 +13,8 @@ from lmigrate.clock import utcnow
 SERVICE, SERVICE_PASSWORD, SERVICE_TOKEN = "lmigrate", "service-password", "service-token"
 
 
-def keystone(callers: dict[str, list[str]]) -> Flask:
-    """A Keystone that knows one service user and these callers' tokens (token → roles)."""
+def keystone(callers: dict[str, list[str]], cinders: dict[str, str] | None = None) -> Flask:
+    """A Keystone that knows one service user, these callers' tokens (token → roles) and these services for volumes (region → URL)."""
     app = Flask("keystone")
 
     @app.get("/v3", strict_slashes=False)
@@ -31,7 +31,7 @@ def keystone(callers: dict[str, list[str]]) -> Flask:
         user = request.get_json()["auth"]["identity"]["password"]["user"]
         if (user["name"], user["password"]) != (SERVICE, SERVICE_PASSWORD):
             return Response(status=401)
-        return _answer(201, _token("service", ["service"]), {"X-Subject-Token": SERVICE_TOKEN})
+        return _answer(201, _token("service", ["service"], cinders or {}), {"X-Subject-Token": SERVICE_TOKEN})
 
     @app.get("/v3/auth/tokens")
     def validate() -> Response:
@@ -40,7 +40,7 @@ def keystone(callers: dict[str, list[str]]) -> Flask:
             return Response(status=401)
         if subject not in callers:
             return Response(status=404)
-        return _answer(200, _token(f"user-of-{subject}", callers[subject]), {"X-Subject-Token": subject})
+        return _answer(200, _token(f"user-of-{subject}", callers[subject], {}), {"X-Subject-Token": subject})
 
     return app
 
@@ -49,10 +49,9 @@ def _answer(status: int, body: dict[str, Any], headers: dict[str, str]) -> Respo
     return Response(json.dumps(body), status, headers, content_type="application/json")
 
 
-def _token(name: str, roles: list[str]) -> dict[str, Any]:
-    endpoints = [
-        {"id": one, "interface": one, "region": "R", "region_id": "R", "url": f"{request.host_url}v3"} for one in ("admin", "internal")
-    ]
+def _token(name: str, roles: list[str], cinders: dict[str, str]) -> dict[str, Any]:
+    endpoints = [_endpoint(one, "R", f"{request.host_url}v3") for one in ("admin", "internal")]
+    volumes = [_endpoint("public", region, url) for region, url in cinders.items()]
     domain = {"id": "default", "name": "Default"}
     return {
         "token": {
@@ -63,6 +62,13 @@ def _token(name: str, roles: list[str]) -> dict[str, Any]:
             "issued_at": f"{utcnow():%Y-%m-%dT%H:%M:%S}.000000Z",
             "expires_at": f"{utcnow() + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}.000000Z",
             "audit_ids": ["x"],
-            "catalog": [{"id": "identity", "type": "identity", "name": "keystone", "endpoints": endpoints}],
+            "catalog": [
+                {"id": "identity", "type": "identity", "name": "keystone", "endpoints": endpoints},
+                {"id": "volumes", "type": "volumev3", "name": "cinder", "endpoints": volumes},
+            ],
         },
     }
+
+
+def _endpoint(interface: str, region: str, url: str) -> dict[str, str]:
+    return {"id": f"{interface}-{region}", "interface": interface, "region": region, "region_id": region, "url": url}

@@ -10,7 +10,7 @@ import pytest
 
 from api.limits import Limits
 from lmigrate.access import housekeeping
-from lmigrate.config import settings
+from lmigrate.config import AuditSettings, Settings, settings
 from lmigrate.db.clock import utcnow
 from lmigrate.db.models import ApiToken, AuditEvent
 from lmigrate.db.session import reading
@@ -175,3 +175,4 @@ def test_it_is_forgotten_by_age_as_are_sessions_that_ended(guarded: Guarded, sav
     assert [row.path for row in events()] == [str(new)]
     with reading() as session:
         assert [row.uuid for row in session.query(ApiToken)] == ["p"]
+    assert housekeeping.tidy(Settings(audit=AuditSettings(keep_days=363))) == "0 sessions and 1 audit events forgotten"

@@ -10,7 +10,9 @@ from lmigrate.db.models import Host, Instance, Migration
 from lmigrate.db.session import engine, writing
 from lmigrate.db.stores import migrations
 from lmigrate.errors import HypervisorUnavailable
+from lmigrate.host.daemon import HostDaemon
 from lmigrate.host.inventory_thread import InventoryThread
+from lmigrate.ids import new_uuid
 from lmigrate.states import MigrationStatus, PowerState, TaskState, VmState
 from tests.factories.records import migration_row
 from tests.fakes.small_hypervisor import disk_info, domain_info
@@ -268,6 +270,20 @@ def test_events_full_comparisons_and_ended_migrations_all_reach_the_record(nodes
         with writing() as session:
             migrations.end(session, migrations.lock(session, migration_id), MigrationStatus.CANCELLED)
         until(lambda: record(new.uuid).vm_state is VmState.PAUSED)  # no event tells that it ended
+    finally:
+        thread.stop(wait_s=10)
+
+
+def test_what_nothing_tells_of_is_found_after_the_interval(database: str, tmp_path: Path) -> None:
+    node5 = node("node5", tmp_path, inventory_interval_s=0.05)
+    node5.registration.begin()
+    thread = HostDaemon(node5.settings, node5.hypervisor.as_hypervisor(), new_uuid())._inventory
+    thread.start()
+    try:
+        first = node5.hypervisor.put(domain_info())
+        until(lambda: instance_record(first.uuid) is not None)
+        second = node5.hypervisor.put(domain_info())
+        until(lambda: instance_record(second.uuid) is not None)
     finally:
         thread.stop(wait_s=10)
 

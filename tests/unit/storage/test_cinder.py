@@ -11,10 +11,12 @@ import pytest
 
 from lmigrate import ids
 from lmigrate.config import CinderBackend
-from lmigrate.errors import StorageError
+from lmigrate.errors import StorageError, StorageUnavailable
 from lmigrate.storage.drivers.base import Connector, VolumeRef
 from lmigrate.storage.drivers.cinder import CinderDriver
 from tests.fakes.cinder import FakeCinder, serving
+from tests.fakes.keystone import SERVICE, SERVICE_PASSWORD, keystone
+from tests.served import served
 
 NODE5, NODE6 = Connector("node5", "iqn.x:node5", "10.0.0.5"), Connector("node6", "iqn.x:node6", "10.0.0.6")
 INSTANCE = "1257a2ce-0000-4000-8000-000000000001"
@@ -50,6 +52,19 @@ def grant(driver: CinderDriver, volume: VolumeRef, host: Connector, instance: st
 
 def revoke(driver: CinderDriver, volume: VolumeRef, host: Connector) -> None:
     driver.revoke(volume, host, ids.new_uuid(), instance_uuid=INSTANCE)
+
+
+def test_the_region_is_looked_up_in_keystones_catalogue(cinder: FakeCinder) -> None:
+    """The other region's service does not answer."""
+    regions = {"north": cinder.endpoint, "south": "http://127.0.0.1:1/v3"}
+    domains = {"user_domain_id": "default", "project_domain_id": "default", "project_name": "work"}
+    with served(keystone({}, regions)) as url:
+        auth = {"auth_url": f"{url}/v3", "username": SERVICE, "password": SERVICE_PASSWORD, **domains}
+        north, south = (driver_for(cinder, auth_type="v3password", auth=auth, endpoint=None, region=region) for region in regions)
+        made = north.create(ids.new_uuid(), 1 << 20)
+        assert north.size_bytes(made) == 1 << 30  # Cinder counts in GiB
+        with pytest.raises(StorageUnavailable):
+            south.size_bytes(made)
 
 
 def test_grant_creates_with_the_connector_and_completes(driver: CinderDriver, volume: VolumeRef, cinder: FakeCinder) -> None:
