@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lmigrate.cli.exit_codes import ExitCode
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.topology import Lab
 from tests.lab.volumes.carrier import libvirt_secrets, secrets_out_of_place
@@ -66,9 +67,9 @@ def test_a_guest_with_a_volume_is_moved_by_three_commands(lab: Lab, wire: Wire, 
     assert access(wire, made["uuid"]) == [("node6", "granted")]
     assert "unbroken" in lmigrate("lab", "guest", "report", carrier).stdout
     refused = [
-        (lmigrate("lab", "volume", "create", "bearer-data"), 1, "already"),
-        (lmigrate("lab", "guest", "start", "second", "--volume", "bearer-data"), 1, f"server forget {carrier}"),
-        (lmigrate("lab", "guest", "start", "second", "--volume", "nothing"), 3, "lab volume create nothing"),
+        (lmigrate("lab", "volume", "create", "bearer-data"), ExitCode.CONFLICT, "already"),
+        (lmigrate("lab", "guest", "start", "second", "--volume", "bearer-data"), ExitCode.CONFLICT, f"server forget {carrier}"),
+        (lmigrate("lab", "guest", "start", "second", "--volume", "nothing"), ExitCode.NOT_FOUND, "lab volume create nothing"),
     ]
     for done, code, word in refused:
         assert (done.returncode, word in done.stderr) == (code, True), done.stderr
