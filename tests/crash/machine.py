@@ -21,11 +21,13 @@ from sqlalchemy import select, update
 
 from lmigrate.db.models import Host, Migration
 from lmigrate.db.session import reading, writing
-from lmigrate.errors import AbortTooLate, InstanceInvalidState
+from lmigrate.errors import AbortTooLate, ForceCompleteRefused, InstanceInvalidState, ResolutionRefused
 from lmigrate.ids import new_uuid
 from lmigrate.migration.abort import request_abort
 from lmigrate.migration.dispatch import StepMessage, UndoMessage
-from lmigrate.states import MigrationStatus, Phase
+from lmigrate.migration.force_complete import request_force_complete
+from lmigrate.migration.resolve import resolve
+from lmigrate.states import HoldReason, MigrationStatus, Phase
 from lmigrate.virt.fake_move import Move
 from tests.crash.cluster import WatchedCluster
 from tests.crash.points import DRIVER_READS, Point, Points, Watched, Worker, watching
@@ -38,7 +40,17 @@ HOSTS = ("node5", "node6")
 ROUNDS_OF_CALM = 16
 #: these wait for each other by a lock of their host's kernel: one thread cannot do both at once
 LOCKED = frozenset({"migrate", "post_at_source"})
-DOOMS = ("fails", "fails and leaves its half", "fails late", "hangs at the end", "is aborted", "ends with its guest")
+DOOMS = (
+    *("fails", "fails and leaves its half", "fails late", "hangs at the end", "is aborted", "ends with its guest"),
+    *("is left stopped on both hosts", "goes by post-copy", "breaks in post-copy"),
+)
+BY_POST_COPY = {"goes by post-copy", "breaks in post-copy"}
+STORAGE = "san1"
+#: how long a broken post-copy is tried to be resumed before an operator is called: a worker waits for it in earnest
+QUICK: dict[str, Any] = {"post_copy_stall_s": 0.05, "post_copy_retry_max_s": 0.02, "post_copy_recovery_timeout_s": 0.2}
+
+#: what a game begins with, the rare ones more often
+FIRST = (None, None, None, *DOOMS, *DOOMS[-3:])
 
 places = st.integers(min_value=0, max_value=40)
 counts = st.integers(min_value=1, max_value=24)
@@ -85,25 +97,31 @@ class Machine(RuleBasedStateMachine):
         self.ended: dict[int, MigrationStatus] = {}
         self.doom: str | None = None
         self.is_on = True
+        self.is_storage_silent = False
 
-    @initialize(is_shared=st.booleans(), has_volume=st.booleans(), is_persistent=st.booleans())
-    def begin(self, *, is_shared: bool, has_volume: bool, is_persistent: bool) -> None:
+    @initialize(is_shared=st.booleans(), has_volume=st.booleans(), is_persistent=st.booleans(), doom=st.sampled_from(FIRST))
+    def begin(self, *, is_shared: bool, has_volume: bool, is_persistent: bool, doom: str | None) -> None:
+        """Many games begin when a move has met its doom: else most would be over before one has begun to move."""
         empty_database()
         top = Path(tempfile.mkdtemp(prefix="lmigrate-machine-"))
         self.stack.callback(shutil.rmtree, top)
-        self.points, self.san = CountedPoints(top), FakeSan("san1")
+        self.points, self.san = CountedPoints(top), FakeSan(STORAGE)
         self.stack.enter_context(serving(self.san, self._driver))
         self.stack.enter_context(watching(self.points))
-        self.cluster = WatchedCluster(top, self.points, *HOSTS, is_shared=is_shared, san=self.san)
+        self.cluster = WatchedCluster(top, self.points, *HOSTS, is_shared=is_shared, san=self.san, permit_post_copy=True, **QUICK)
         self.uuid = self.cluster.boot(HOSTS[0], volume_count=int(has_volume), is_persistent=is_persistent)
         self.is_persistent = is_persistent
-        for moment in ("copying", "finished"):
+        for moment in ("copying", "post-copy", "switchover", "finished"):
             self.cluster.world.at(moment, partial(self._befall, moment))
         for host in HOSTS:
             self.restart_daemon(host)
         self.cluster.mail.copies = self._keep
         self.home, self.before = HOSTS[0], self.cluster.snapshot()
         self.request()
+        if doom is not None:
+            self.doom_the_next_move(doom)
+        while self.doom is not None:
+            self.deliver(0)
 
     def _driver(self) -> Watched:
         return Watched(self.points, self.points.worker, self.san, DRIVER_READS, "storage")
@@ -119,9 +137,19 @@ class Machine(RuleBasedStateMachine):
     def deliver(self, place: int) -> None:
         waiting = self.cluster.mail.waiting
         waiting.rotate(-(place % len(waiting)))
+        if self.is_storage_silent and _is_for_storage(waiting[0].links[0]):
+            return
         self.cluster.mail.deliver_one(self.cluster.work)
         self.points.left = None
         self.cluster.moves.settle()
+
+    @precondition(lambda self: self.cluster.mail.waiting)
+    @rule(count=counts)
+    def deliver_in_order(self, count: int) -> None:
+        """As on a good day."""
+        for _ in range(count):
+            if self.cluster.mail.waiting:
+                self.deliver(0)
 
     @precondition(lambda self: self.cluster.mail.waiting)
     @rule(place=places, count=counts)
@@ -203,23 +231,47 @@ class Machine(RuleBasedStateMachine):
         if self.is_persistent or doom != "ends with its guest":  # of a transient guest nothing would be left to ask
             self.doom = doom
 
+    @rule(is_silent=st.booleans())
+    def silence_storage_daemon(self, *, is_silent: bool) -> None:
+        """Nobody takes its messages."""
+        self.is_storage_silent = is_silent
+
+    @rule(is_away=st.booleans())
+    def stop_storage(self, *, is_away: bool) -> None:
+        """Its daemon takes the messages, and can do nothing."""
+        self.san.is_away = is_away
+
     def _befall(self, moment: str, move: Move) -> None:
         doom = self.doom
         if moment == "copying":
-            self.doom = None if doom not in {"fails late", "hangs at the end"} else doom
-            move.leaves_destination = doom == "fails and leaves its half"
-            if doom in {"fails", "fails and leaves its half"}:
-                raise move.error("operation failed: injected")
-            if doom == "ends with its guest":
-                self.power_off(move.source.name)
-            if doom == "is aborted":
-                self.abort()
-                move.wait_for_abort(0.2)
+            self._befall_copy(move)
+        elif moment == "post-copy":
+            move.is_connection_broken |= self.doom == "breaks in post-copy"
+            self.doom = None
+        elif moment == "switchover":
+            if doom == "is left stopped on both hosts":
+                self.doom, move.is_forgotten, move.leaves_destination = None, True, True
+                raise move.error("Cannot recv data: Connection reset by peer")
         else:
             self.doom = None
             move.source.is_hung |= doom == "hangs at the end"
             if doom == "fails late":
                 raise move.error("Cannot recv data: Connection reset by peer")
+
+    def _befall_copy(self, move: Move) -> None:
+        doom = self.doom
+        self.doom = None if doom in {"fails", "fails and leaves its half", "ends with its guest", "is aborted"} else doom
+        move.leaves_destination = doom == "fails and leaves its half"
+        if doom in {"fails", "fails and leaves its half"}:
+            raise move.error("operation failed: injected")
+        if doom == "ends with its guest":
+            self.power_off(move.source.name)
+        if doom == "is aborted":
+            self.abort()
+            move.wait_for_abort(0.2)
+        if doom in BY_POST_COPY:
+            self.force_completion()
+            move.wait_for_abort(0.2)
 
     # -- users -------------------------------------------------------------------------------------
 
@@ -228,6 +280,20 @@ class Machine(RuleBasedStateMachine):
         migration = self.cluster.newest()
         with suppress(AbortTooLate):
             request_abort(self.uuid, 0 if migration is None else migration.id)
+
+    @rule()
+    def force_completion(self) -> None:
+        migration = self.cluster.newest()
+        with suppress(ForceCompleteRefused):
+            request_force_complete(self.uuid, 0 if migration is None else migration.id)
+
+    @precondition(lambda self: self._held() is not None)
+    @rule(host=hosts)
+    def resolve(self, host: str) -> None:
+        """An operator says where the guest is, right or wrong."""
+        migration = self._held()
+        with suppress(ResolutionRefused):
+            resolve(0 if migration is None else migration.id, host, "operator", self.cluster.mail)
 
     @rule()
     def request(self) -> None:
@@ -240,7 +306,7 @@ class Machine(RuleBasedStateMachine):
             assert self._open() or not self.is_on
             assert self.cluster.snapshot() == before
         else:
-            self.home, self.before = home, before | {"instances": self.before["instances"] if self._open() else before["instances"]}
+            self.home, self.before = home, before
 
     def power_off(self, host: str) -> None:
         self.is_on = False
@@ -249,6 +315,10 @@ class Machine(RuleBasedStateMachine):
     def _open(self) -> Migration | None:
         migration = self.cluster.newest()
         return None if migration is None or migration.phase is Phase.ENDED else migration
+
+    def _held(self) -> Migration | None:
+        migration = self.cluster.newest()
+        return migration if migration is not None and migration.phase is Phase.HELD else None
 
     # -- what holds after each step ----------------------------------------------------------------
 
@@ -268,7 +338,8 @@ class Machine(RuleBasedStateMachine):
         migration = self.cluster.newest()
         if migration is None:
             return
-        assert migration.phase is not Phase.HELD, migration.error
+        if migration.phase is Phase.HELD:
+            self._check_held(migration)
         if migration.phase is Phase.ENDED:
             self._check_ended(migration)
         elif migration.switched_over_at is None:
@@ -276,6 +347,16 @@ class Machine(RuleBasedStateMachine):
         else:
             assert self.cluster.instance(self.uuid).host == migration.dest_host
             assert str(migration.dest_host) in self.cluster.world.where(self.uuid)
+
+    def _check_held(self, migration: Migration) -> None:
+        """Only for what nobody can tell or mend: both hosts hold a guest that stands still, or a part of it each."""
+        where = self.cluster.world.where(self.uuid)
+        cause = {
+            HoldReason.STOPPED_AT_SWITCHOVER: set(where.values()) == {"paused (migration)"},
+            HoldReason.POST_COPY_BROKEN: migration.post_copy_at is not None and len(where) == len(HOSTS),
+        }
+        assert migration.hold_reason is not None
+        assert cause.get(migration.hold_reason), f"{migration.hold_reason}: {migration.error}; {where}"
 
     def _check_source_is_whole(self) -> None:
         """Its disks and access stay; of a transient guest libvirt itself leaves no domain where it has left."""
@@ -310,9 +391,12 @@ class Machine(RuleBasedStateMachine):
         self.cluster.world.reset_hooks()
         for host in self.cluster.world.hosts.values():
             host.is_hung = host.is_unreachable = False
+        self.is_storage_silent = self.san.is_away = False
         for _ in range(ROUNDS_OF_CALM):
             if not self._open():
                 break
+            if (held := self._held()) is not None:
+                self.resolve(str(held.source_host if held.hold_reason is HoldReason.STOPPED_AT_SWITCHOVER else held.dest_host))
             self.cluster.later()
             self.cluster.moves.settle()
         assert not self._open()
@@ -324,3 +408,8 @@ class Machine(RuleBasedStateMachine):
             home = str(self.cluster.instance(self.uuid).host)
             other = next(host for host in HOSTS if host != home)
             self.cluster.check_moved(self.cluster.migrate(self.uuid, other), home, other)
+
+
+def _is_for_storage(message: Message) -> bool:
+    address = getattr(message, "address", None)
+    return address is not None and address.place == STORAGE
