@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lmigrate")
-    group.addoption("--db", choices=["sqlite", "postgresql"], default="sqlite", help="database that the tests run on")
+    group.addoption("--db", choices=["sqlite", "postgresql"], default="sqlite", help="database that the tests run on; PostgreSQL: only those that use one")
     group.addoption("--update-golden", action="store_true", help="write the files of tests/golden anew instead of comparing them")
     group.addoption("--require-lab", action="store_true", help="a lab or kvm test that would be skipped fails instead")
 
@@ -44,13 +44,21 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--db") == "sqlite":
-        left_out = [item for item in items if item.get_closest_marker("postgresql")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    runs = _runs_on_sqlite if config.getoption("--db") == "sqlite" else _runs_on_postgresql
+    config.hook.pytest_deselected(items=[item for item in items if not runs(item)])
+    items[:] = [item for item in items if runs(item)]
     for item in items:
         if item.get_closest_marker("lab") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LAB_TIMEOUT_S))
+
+
+def _runs_on_sqlite(item: pytest.Item) -> bool:
+    return item.get_closest_marker("postgresql") is None
+
+
+def _runs_on_postgresql(item: pytest.Item) -> bool:
+    """What asks for no database was run with SQLite already, and would only be repeated."""
+    return "database_kind" in getattr(item, "fixturenames", ())
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
