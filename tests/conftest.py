@@ -26,7 +26,8 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lmigrate")
-    group.addoption("--db", choices=["sqlite", "postgresql"], default="sqlite", help="database that the tests run on; PostgreSQL: only those that use one")
+    which = "database that the tests run on; with postgresql only those that use one"
+    group.addoption("--db", choices=["sqlite", "postgresql"], default="sqlite", help=which)
     group.addoption("--update-golden", action="store_true", help="write the files of tests/golden anew instead of comparing them")
     group.addoption("--require-lab", action="store_true", help="a lab or kvm test that would be skipped fails instead")
 
