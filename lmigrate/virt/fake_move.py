@@ -144,14 +144,20 @@ class Move:
         return guest
 
     def _follow(self, guest: FakeDomain) -> None:
-        """The rest of the memory."""
-        for part in range(self.world.iterations):
-            guest.progress(part, self.world.iterations)
-            self.world.reach("post-copy", self)
-            there = self.world.hosts[urlsplit(self.spec.dest_uri).hostname or ""].domains.get(self.uuid)
-            if self.is_connection_broken or self.world.is_parted or there is None or not there.is_active:
-                self._mark(guest, "postcopy-failed")
-                raise self.error("internal error: client socket is closed")
+        """The rest of the memory; if anything goes wrong, both halves stay and can be resumed."""
+        try:
+            for part in range(self.world.iterations):
+                guest.progress(part, self.world.iterations)
+                self.world.reach("post-copy", self)
+                self._check_halves()
+        except BaseException:
+            self._mark(guest, "postcopy-failed")
+            raise
+
+    def _check_halves(self) -> None:
+        there = self.world.hosts[urlsplit(self.spec.dest_uri).hostname or ""].domains.get(self.uuid)
+        if self.is_connection_broken or self.world.is_parted or there is None or not there.is_active:
+            raise self.error("internal error: client socket is closed")
 
     def _mark(self, guest: FakeDomain, reason: str) -> None:
         """Both halves show what has become of the post-copy; the vCPUs stay where they are."""

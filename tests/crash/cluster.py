@@ -23,7 +23,7 @@ from tests.integration.mail import Chain, Mail, Message, WorkerDied, name_of
 MOMENTS = ("begin", "copying", "post-copy", "switchover", "finished")
 ALONE, ADOPTED = "libvirt ends it alone after", "the next worker adopts it after"
 ITERATIONS = 2  # of one move: more of the same would only be more of the same
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class WatchedMail(Mail):
