@@ -9,9 +9,9 @@ import sys
 
 from tests.clients.commands import COMMANDS, Command
 from tests.clients.environments import REPOSITORY, SHELLS, Environment
+from tests.generated_page import GeneratedTable
 
-PAGE = REPOSITORY / "docs" / "openstack-clients.md"
-BEGIN, END = "<!-- written by `make docs` from tests/clients/commands.py -->\n", "<!-- end -->\n"
+TABLE = GeneratedTable(REPOSITORY / "docs" / "openstack-clients.md", "tests/clients/commands.py")
 
 
 def render() -> str:
@@ -31,23 +31,5 @@ def _cell(command: Command, environment: Environment) -> str:
     return word if asked is None else f"{word}, from `--os-compute-api-version {asked}`"
 
 
-def page() -> str:
-    """The page with the table as it has to be."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    return before + BEGIN + render() + END + rest.partition(END)[2]
-
-
-def main() -> int:
-    """Write the page, or compare it."""
-    wanted = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(wanted)
-        return 0
-    if PAGE.read_text() == wanted:
-        return 0
-    sys.stderr.write("the table of docs/openstack-clients.md is stale: run make docs\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(TABLE.write_or_check(render()))

@@ -13,9 +13,9 @@ from lmigrate.states import MigrationStatus
 from tests.crash.enumeration import passed
 from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.databases import SqliteDatabases
+from tests.generated_page import GeneratedTable
 
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-BEGIN, END = "<!-- written by `make docs` from tests/crash/scenarios.py -->\n", "<!-- end -->\n"
+TABLE = GeneratedTable(Path(__file__).parents[2] / "docs" / "reliability.md", "tests/crash/scenarios.py")
 _WORDS = {MigrationStatus.COMPLETED: "finished", MigrationStatus.FAILED: "undone", MigrationStatus.CANCELLED: "undone"}
 
 
@@ -38,25 +38,12 @@ def _ends(scenario: Scenario) -> str:
     return " or ".join(dict.fromkeys(_WORDS[status] for status in (scenario.ends, *sorted(scenario.may_end))))
 
 
-def page(top: Path) -> str:
-    """The page with the table as it has to be."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    return before + BEGIN + render(top) + END + rest.partition(END)[2]
-
-
 def main() -> int:
     """Write the page, or compare it."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     with tempfile.TemporaryDirectory() as directory:
         os.environ["LMIGRATE_DATABASE__URL"] = SqliteDatabases(Path(directory)).upgraded()
-        wanted = page(Path(directory) / "hosts")
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(wanted)
-        return 0
-    if PAGE.read_text() == wanted:
-        return 0
-    sys.stderr.write("the table of docs/reliability.md is stale: run make docs\n")
-    return 1
+        return TABLE.write_or_check(render(Path(directory) / "hosts"))
 
 
 if __name__ == "__main__":
