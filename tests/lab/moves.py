@@ -1,4 +1,4 @@
-"""What must be true after a migration, whatever it was."""
+"""A move that is broken off, and what must be true after a migration, whatever it was."""
 
 from __future__ import annotations
 
@@ -16,6 +16,19 @@ LONGEST_PAUSE_MS = 20_000
 def other(host: str) -> str:
     """The host at the other end."""
     return {"node5": "node6", "node6": "node5"}[host]
+
+
+def aborted_in_the_copy(lab: Lab, wire: Wire, uuid: str) -> None:
+    """Move a guest from node5 over a link on which that takes many seconds, and abort when a part is copied."""
+    lab.slow("node5", "16mbit")
+    try:
+        migration = wire.begin(uuid, "node6")
+        wire.until(migration, lambda found: found["progress"]["memory_processed_bytes"] > 0)
+        assert wire.abort(uuid, migration).status_code == 202
+        ended = wire.end(migration)
+    finally:
+        lab.slow("node5", None)
+    assert ended["status"] == "cancelled", story(ended)
 
 
 def assert_moved(lab: Lab, wire: Wire, guest: Guest, ended: dict[str, Any], *, since: float) -> None:

@@ -8,7 +8,7 @@ from lmigrate.clock import monotonic_s
 from lmigrate.lab.guests.guest import Guest
 from lmigrate.lab.topology import Lab
 from tests.lab.conftest import StartGuest
-from tests.lab.moves import assert_home, assert_moved, other
+from tests.lab.moves import aborted_in_the_copy, assert_home, assert_moved, other
 from tests.lab.points import hold, inject, standing_at
 from tests.lab.wire import Wire, story
 from tests.lab.world import World, assert_unchanged
@@ -90,15 +90,7 @@ def test_an_abort_that_comes_when_the_guest_has_gone_over_comes_to_nothing(lab: 
 def test_an_abort_ends_a_running_copy(lab: Lab, wire: Wire, start: StartGuest) -> None:
     guest = start("node5", fill_mib=24, memory_mib=64)
     before, began = World.of(lab), monotonic_s()
-    lab.slow("node5", "16mbit")
-    try:
-        migration = wire.begin(guest.uuid, "node6")
-        wire.until(migration, lambda found: found["progress"]["memory_processed_bytes"] > 0)
-        assert wire.abort(guest.uuid, migration).status_code == 202
-        ended = wire.end(migration)
-    finally:
-        lab.slow("node5", None)
-    assert ended["status"] == "cancelled", story(ended)
+    aborted_in_the_copy(lab, wire, guest.uuid)
     assert_unchanged(lab, before)
     assert_home(lab, wire, guest, "node5")
     guest.wait_ticks(2)

@@ -9,7 +9,7 @@ import pytest
 
 from lmigrate.clock import monotonic_s, sleep_s
 from lmigrate.lab.topology import Lab
-from tests.lab.moves import assert_moved, other
+from tests.lab.moves import aborted_in_the_copy, assert_moved, other
 from tests.lab.points import hold, inject, standing_at
 from tests.lab.volumes.carrier import Carrier, access, assert_access_unchanged, libvirt_secrets, secrets_out_of_place, tgtadm
 from tests.lab.volumes.conftest import LOCAL, StartCarrier
@@ -164,15 +164,7 @@ def test_a_worker_that_dies_when_it_has_undone_the_move_leaves_no_trace(lab: Lab
     carrier = carry(2, fill_mib=24, memory_mib=64)
     world, before, began = World.of(lab), access(lab), monotonic_s()
     inject(lab, "undo.migrate.after", "kill once")
-    lab.slow("node5", "16mbit")
-    try:
-        migration = wire.begin(carrier.uuid, "node6")
-        wire.until(migration, lambda found: found["progress"]["memory_processed_bytes"] > 0)
-        assert wire.abort(carrier.uuid, migration).status_code == 202
-        ended = wire.end(migration)
-    finally:
-        lab.slow("node5", None)
-    assert ended["status"] == "cancelled", story(ended)
+    aborted_in_the_copy(lab, wire, carrier.uuid)
     assert not (lab.faults_dir / "undo.migrate.after").exists()
     assert_access_unchanged(lab, before)
     assert_unchanged(lab, world)
