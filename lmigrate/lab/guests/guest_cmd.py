@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
@@ -15,12 +15,9 @@ from lmigrate.lab.guests.recording import read_recording, start_recording
 from lmigrate.lab.guests.report import Heard, Report, make_report
 from lmigrate.lab.guests.spec import DiskSpec, GuestSpec
 from lmigrate.lab.guests.start import start_guest
-from lmigrate.lab.id_option import id_option
+from lmigrate.lab.id_option import attached, id_option
 from lmigrate.lab.volumes import carrying
 from lmigrate.output import output_option, print_data
-
-if TYPE_CHECKING:
-    from lmigrate.lab.topology import Lab
 
 
 @click.group("guest")
@@ -68,7 +65,7 @@ def start_command(
       lmigrate lab guest start busy --memory-mib 256 --dirty-mib-per-s 40
       lmigrate lab guest start carrier --volume data1
     """
-    lab = _lab(lab_id)
+    lab = attached(lab_id)
     if options["memory_mib"] is None:
         options["memory_mib"] = _memory_mib(options)
     spec = GuestSpec(name=name, disks=tuple(DiskSpec.parse(disk) for disk in disks), **options)
@@ -97,7 +94,7 @@ def list_command(lab_id: str, output: str) -> None:
     Example:
       lmigrate lab guest list
     """
-    rows = [_row(item) for item in Guest.all(_lab(lab_id))]
+    rows = [_row(item) for item in Guest.all(attached(lab_id))]
     if output != "table":
         print_data(rows, output)
         return
@@ -121,7 +118,7 @@ def report_command(name: str, lab_id: str, output: str, last_s: float | None, li
     Example:
       lmigrate lab guest report counter --last-s 30
     """
-    found = Guest.find(_lab(lab_id), name)
+    found = Guest.find(attached(lab_id), name)
     report = make_report(_listened(found, listen_s) if listen_s else _recorded(found, last_s))
     if output != "table":
         print_data(report.to_json(), output)
@@ -141,16 +138,10 @@ def stop_command(names: tuple[str, ...], lab_id: str, *, everything: bool) -> No
       lmigrate lab guest stop counter
       lmigrate lab guest stop --all
     """
-    lab = _lab(lab_id)
+    lab = attached(lab_id)
     for item in Guest.all(lab) if everything else [Guest.find(lab, name) for name in names]:
         item.stop()
         click.echo(f"{item.name} is gone")
-
-
-def _lab(lab_id: str) -> Lab:
-    from lmigrate.lab.topology import Lab  # noqa: PLC0415 - the lab's command line imports this module
-
-    return Lab.attach(lab_id)
 
 
 def _memory_mib(options: dict[str, Any]) -> int:

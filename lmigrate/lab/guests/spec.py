@@ -11,7 +11,8 @@ from lmigrate.ids import new_uuid
 from lmigrate.lab.errors import WrongOption
 from lmigrate.lab.guests.tick_image import TickParameters
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+#: of a guest, or of a volume
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _BOOT_SECTOR_MIB = 1
 LINUX_MEMORY_MIB_MIN = 128
 
@@ -103,7 +104,7 @@ class GuestSpec:
     uuid: str = field(default_factory=new_uuid)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             raise WrongOption(f"{self.name!r} cannot be the name of a guest")
         if self.kind == "tick":
             self._check_tick()
