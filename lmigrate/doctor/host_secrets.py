@@ -25,11 +25,10 @@ def restore_secrets(settings: Settings, hypervisor: Hypervisor) -> list[str]:
         WrongSecretKey: what the records have cannot be decrypted.
     """
     known = hypervisor.secrets()
-    missing = [one for one in _used(settings) if one.secret_uuid not in known]
+    wanted = [(one, secret) for one in _used(settings) if (secret := one.secret) is not None]
+    missing = [(one, secret) for one, secret in wanted if secret.uuid not in known]
     named = _named(hypervisor) if missing else ""
-    return [
-        _restore(settings, hypervisor, one, secret) for one in missing if one.secret_uuid in named and (secret := one.secret) is not None
-    ]
+    return [_restore(settings, hypervisor, one, secret) for one, secret in missing if secret.uuid in named]
 
 
 def _restore(settings: Settings, hypervisor: Hypervisor, connection: Connection, secret: Secret) -> str:
