@@ -10,7 +10,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 import structlog
+from sqlalchemy import Engine, QueuePool
 
+from lmigrate import clock
 from lmigrate.config import settings
 from lmigrate.db.session import engine
 from tests.databases import Databases, PostgresqlDatabases, SqliteDatabases
@@ -18,6 +20,8 @@ from tests.servers import postgresql_server, redis_server
 
 LAB_COMMANDS = ("libvirtd", "virsh", "qemu-system-x86_64", "qemu-img", "redis-server", "ip", "nsenter", "unshare")
 LAB_TIMEOUT_S = 600
+#: how long a thread that a test has left may still be at work on its database
+LEFT_OVER_THREAD_S = 5.0
 
 hypothesis.settings.register_profile("default", deadline=None, database=None)
 hypothesis.settings.register_profile("ci", deadline=None, database=None, derandomize=True)
@@ -115,10 +119,18 @@ def database(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     engine.cache_clear()
     made = engine()
     yield url
-    made.dispose()
-    engine().dispose()  # another one, if the test has changed the settings
+    for each in {made, engine()}:  # another one, if the test has changed the settings
+        _dispose(each)
     engine.cache_clear()
     settings.cache_clear()
+
+
+def _dispose(made: Engine) -> None:
+    """Close its connections when they are all back: one that a thread has left over returns later is closed by nobody."""
+    until = clock.monotonic_s() + LEFT_OVER_THREAD_S
+    while isinstance(made.pool, QueuePool) and made.pool.checkedout() and clock.monotonic_s() < until:
+        clock.sleep_s(0.01)
+    made.dispose()
 
 
 @pytest.fixture(scope="session")
