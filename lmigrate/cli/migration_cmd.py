@@ -10,7 +10,7 @@ from lmigrate.cli.client import Client, Json
 from lmigrate.cli.completion_cmd import hosts, migrations, servers
 from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import ExitCode, Failure, Refused
-from lmigrate.cli.render import moment, print_facts, print_rows, print_table, size
+from lmigrate.cli.render import dashed, moment, print_facts, print_rows, print_table, size
 from lmigrate.cli.watch import follow, route
 from lmigrate.output import output_option, print_data
 from lmigrate.states import MigrationStatus, StepState
@@ -198,7 +198,7 @@ def _facts(found: Json) -> dict[str, object]:
 def _pending(found: Json) -> str | None:
     """What was asked for and has not come about, and since when."""
     kind = found["pending_request"]
-    return kind and f"{kind.replace('_', '-')}, asked for at {moment(found[f'{kind}_requested_at'])}"
+    return kind and f"{dashed(kind)}, asked for at {moment(found[f'{kind}_requested_at'])}"
 
 
 def _asked(found: Json) -> str:

@@ -90,6 +90,11 @@ def moment(value: str | None) -> str | None:
     return None if value is None else value.partition(".")[0].removesuffix("Z").replace("T", " ")
 
 
+def dashed(kind: str) -> str:
+    """A kind of the API as the command line spells it: ``force_complete`` → ``force-complete``."""
+    return kind.replace("_", "-")
+
+
 def _table(*header: str) -> Table:
     terminal = sys.stdout.isatty()
     table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold" if terminal else "")

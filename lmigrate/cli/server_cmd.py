@@ -8,7 +8,7 @@ from lmigrate.cli.client import Client, Json
 from lmigrate.cli.completion_cmd import hosts, servers
 from lmigrate.cli.endpoint import Endpoint
 from lmigrate.cli.exit_codes import ExitCode
-from lmigrate.cli.render import moment, print_facts, print_rows, print_table, printable, size
+from lmigrate.cli.render import dashed, moment, print_facts, print_rows, print_table, printable, size
 from lmigrate.cli.watch import follow
 from lmigrate.output import output_option, print_data
 
@@ -174,7 +174,7 @@ def _facts(found: Json) -> dict[str, object]:
 def _migration(found: Json) -> object:
     """The one under way, and what is asked of it."""
     number, kind = found["migration_id"], found["pending_request"]
-    return f"{number} ({kind.replace('_', '-')} pending)" if kind else number
+    return f"{number} ({dashed(kind)} pending)" if kind else number
 
 
 def _print_plan(found: Json) -> None:

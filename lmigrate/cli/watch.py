@@ -16,7 +16,7 @@ from rich.text import Text
 from lmigrate import clock
 from lmigrate.cli.client import Client, Json
 from lmigrate.cli.exit_codes import INTERRUPTED, ExitCode, Failure, Unreachable
-from lmigrate.cli.render import console, printable, size
+from lmigrate.cli.render import console, dashed, printable, size
 
 _POLL_S = 0.5
 _LINE_EVERY_S = 5.0
@@ -71,7 +71,7 @@ def _sentence(migration: Json) -> str:
     if migration["phase"] == "rolling-back":
         parts.append("rolling back")
     if migration["pending_request"] is not None:
-        parts.append(f"{migration['pending_request'].replace('_', '-')} pending")
+        parts.append(f"{dashed(migration['pending_request'])} pending")
     if running is not None:
         parts.append(running.replace("_", " "))
     if migration["status"].startswith("running"):
