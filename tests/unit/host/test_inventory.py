@@ -277,7 +277,9 @@ def test_events_full_comparisons_and_ended_migrations_all_reach_the_record(nodes
 def test_what_nothing_tells_of_is_found_after_the_interval(database: str, tmp_path: Path) -> None:
     node5 = node("node5", tmp_path, inventory_interval_s=0.05)
     node5.registration.begin()
-    thread = HostDaemon(node5.settings, node5.hypervisor.as_hypervisor(), new_uuid())._inventory
+    daemon = HostDaemon(node5.settings, node5.hypervisor.as_hypervisor(), new_uuid())
+    daemon._disk.measure()  # or each registration waits for its thread, which is not started here
+    thread = daemon._inventory
     thread.start()
     try:
         first = node5.hypervisor.put(domain_info())
